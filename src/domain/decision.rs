@@ -1,0 +1,198 @@
+//! THE function: the whole history of one customer, the terms and a moment go in; for every payment comes out who is
+//! owed what and why.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use super::currency::Currency;
+use super::money::Overflow;
+use super::terms::{Kind, PartnerKey, ProgramKey};
+
+/// Why a payment was credited, or was not. The texts are stable API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // the names are the documentation; `Code::sentence` says each in words
+pub enum Code {
+    Credited,
+    NoEvidence,
+    PartnerUnknown,
+    PartnerInactive,
+    NotEnrolled,
+    ClickUnknown,
+    OutsideWindow,
+    ProgramInactive,
+    NoRuleMatches,
+    OneTimeAlreadyEarned,
+    MonthsExhausted,
+    PaymentsExhausted,
+    ZeroAmount,
+    ProductExcluded,
+    SelfReferral,
+    CurrencyNotPriced,
+    AwaitingLink,
+    Voided,
+    RejectedByReview,
+    Refunded,
+    Disputed,
+}
+
+impl Code {
+    /// As in SQL, JSON and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credited => "credited",
+            Self::NoEvidence => "no_evidence",
+            Self::PartnerUnknown => "partner_unknown",
+            Self::PartnerInactive => "partner_inactive",
+            Self::NotEnrolled => "not_enrolled",
+            Self::ClickUnknown => "click_unknown",
+            Self::OutsideWindow => "outside_window",
+            Self::ProgramInactive => "program_inactive",
+            Self::NoRuleMatches => "no_rule_matches",
+            Self::OneTimeAlreadyEarned => "one_time_already_earned",
+            Self::MonthsExhausted => "months_exhausted",
+            Self::PaymentsExhausted => "payments_exhausted",
+            Self::ZeroAmount => "zero_amount",
+            Self::ProductExcluded => "product_excluded",
+            Self::SelfReferral => "self_referral",
+            Self::CurrencyNotPriced => "currency_not_priced",
+            Self::AwaitingLink => "awaiting_link",
+            Self::Voided => "voided",
+            Self::RejectedByReview => "rejected_by_review",
+            Self::Refunded => "refunded",
+            Self::Disputed => "disputed",
+        }
+    }
+
+    /// The code in one sentence a partner would accept.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Credited => "The payment earns a commission.",
+            Self::NoEvidence => "Nothing on the payment or its customer names a partner.",
+            Self::PartnerUnknown => "The partner key on the payment belongs to no partner.",
+            Self::PartnerInactive => "The partner was not active when the payment was made.",
+            Self::NotEnrolled => "The partner was not enrolled in a program when the payment was made.",
+            Self::ClickUnknown => "The click id on the payment is not known.",
+            Self::OutsideWindow => "The click was too long before the payment.",
+            Self::ProgramInactive => "The program was not active when the payment was made.",
+            Self::NoRuleMatches => "No rule of the program is for this kind of payment.",
+            Self::OneTimeAlreadyEarned => "The rule pays once per customer, and an earlier payment earned it.",
+            Self::MonthsExhausted => "The months for which the rule pays were over.",
+            Self::PaymentsExhausted => "The number of payments for which the rule pays was used up.",
+            Self::ZeroAmount => "No money was received.",
+            Self::ProductExcluded => "The program excludes what was sold.",
+            Self::SelfReferral => "The buyer is the partner.",
+            Self::CurrencyNotPriced => "The rule names no amount in the payment's currency.",
+            Self::AwaitingLink => "It is not known yet whether the payment belongs to an invoice or a checkout.",
+            Self::Voided => "The invoice was voided.",
+            Self::RejectedByReview => "A reviewer rejected the commission.",
+            Self::Refunded => "The whole payment was refunded.",
+            Self::Disputed => "The whole payment was taken back by a dispute.",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A click, as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    /// Whose link was clicked.
+    pub partner: PartnerKey,
+    /// The program the link names, if any.
+    pub program: Option<ProgramKey>,
+    /// When it was clicked.
+    pub clicked_at: Time,
+    /// When the bridge came to know it.
+    pub entered_at: Time,
+}
+
+/// What deciding looks up by the values found in the evidence.
+#[derive(Debug, Clone, Default)]
+pub struct Lookups {
+    /// Clicks by id.
+    pub clicks: HashMap<String, Click>,
+    /// Texts of promotion codes by their `promo_…` id.
+    pub promotion_codes: HashMap<String, String>,
+}
+
+/// All decisions about one customer at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Decisions {
+    /// One for each payment, in order of `(paid_at, reference)`.
+    pub payments: Vec<Decision>,
+    /// The next moment at which time alone changes an answer (a refund's delay ends).
+    pub settle_due_at: Option<Time>,
+    /// Ids of refunds, disputes and credit notes that match no payment yet.
+    pub unmatched: Vec<String>,
+}
+
+/// The answer for one payment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    /// The payment's main reference: its invoice, else session, else payment intent, else charge.
+    pub reference: String,
+    /// Every reference it is known by, the main one included, sorted.
+    pub references: Vec<String>,
+    /// The Stripe customer, where there is one.
+    pub customer: Option<String>,
+    /// What it is to a rule.
+    pub kind: Kind,
+    /// When it was paid.
+    pub paid_at: Time,
+    /// Currency of every amount.
+    pub currency: Currency,
+    /// Received, minor units.
+    pub paid: i64,
+    /// Taken back by now, minor units, 0 to `paid`.
+    pub taken_back: i64,
+    /// The answer.
+    pub code: Code,
+    /// Who is credited, or was (refunded), or would be but for the reason; none where nobody is named.
+    pub partner: Option<PartnerKey>,
+    /// Under which program.
+    pub program: Option<ProgramKey>,
+    /// Priced by which version.
+    pub version: Option<u32>,
+    /// Owed now, minor units: the sum of the steps.
+    pub amount: i64,
+    /// How that came about: the ledger lines that this payment should have, in order.
+    pub steps: Vec<Step>,
+    /// Evidence, rule and arithmetic, a sentence a line.
+    pub trace: Vec<String>,
+}
+
+/// One movement of what is owed for a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The moment of the fact.
+    pub occurred_at: Time,
+    /// From when it can be paid out.
+    pub available_at: Time,
+    /// Signed minor units; never zero.
+    pub amount: i64,
+    /// The event that said so.
+    pub event_id: Option<String>,
+    /// `payment`, `refund`, `refund_failed`, `dispute`, `dispute_returned`, `credit_note`, `credit_note_voided`.
+    pub reason: &'static str,
+}
+
+/// Why a customer could not be decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError {
+    /// Amounts or rates too large for exact arithmetic.
+    #[error("payment {reference}: {source}")]
+    Overflow {
+        /// The payment's main reference.
+        reference: String,
+        /// What happened.
+        source: Overflow,
+    },
+}

@@ -1,0 +1,619 @@
+//! Facts: what one Stripe event says, in the bridge's words, whatever API version it was written in.
+//!
+//! Readers (`crate::stripe`) make them, `record` keeps them, [`super::history`] merges them. A field that the event does
+//! not carry is `None`/empty: "not said" never overrides what another event said. Amounts are minor units of the
+//! object's currency. Times are Stripe's own. Metadata is kept raw, because which keys are evidence is a setting.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use super::currency::Currency;
+
+/// An object's `metadata`, as Stripe sent it (non-empty values only).
+pub type Metadata = BTreeMap<String, String>;
+
+/// What orders facts about the same object: the largest `(created, event_id)` wins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The event's `created`.
+    pub created: Time,
+    /// The event's id (`evt_…`).
+    pub event_id: String,
+}
+
+/// Everything one event in one shape says. This is what the `facts` table stores as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFacts {
+    /// When, and by which event.
+    pub stamp: Stamp,
+    /// One fact for the event's object, and one for each expanded object inside that is worth keeping.
+    pub facts: Vec<Fact>,
+}
+
+/// One statement about one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "object", rename_all = "snake_case")]
+pub enum Fact {
+    /// An invoice.
+    Invoice(Box<InvoiceFact>),
+    /// A checkout session.
+    Checkout(Box<CheckoutFact>),
+    /// A payment intent.
+    Intent(IntentFact),
+    /// A charge (`ch_…`, `py_…`).
+    Charge(ChargeFact),
+    /// A refund.
+    Refund(RefundFact),
+    /// A dispute.
+    Dispute(DisputeFact),
+    /// A credit note.
+    CreditNote(CreditNoteFact),
+    /// That a payment intent or charge paid an invoice.
+    InvoicePayment(InvoicePaymentFact),
+    /// A customer.
+    Customer(CustomerFact),
+    /// A subscription.
+    Subscription(SubscriptionFact),
+    /// A promotion code: which id has which text. Belongs to no customer.
+    PromotionCode(PromotionCodeFact),
+}
+
+/// A reference that an old API version always carries and a new one never does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// The field was not there: this shape cannot say.
+    #[default]
+    Unsaid,
+    /// The field was there and null: it is known that there is none.
+    None,
+    /// The id.
+    To(String),
+}
+
+impl Link {
+    /// The id, where there is one.
+    pub fn id(&self) -> Option<&str> {
+        if let Self::To(id) = self { Some(id) } else { None }
+    }
+
+    /// Whether this shape cannot say.
+    pub fn is_unsaid(&self) -> bool {
+        *self == Self::Unsaid
+    }
+}
+
+/// Why Stripe made an invoice (`billing_reason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingReason {
+    /// `subscription_create`
+    SubscriptionCreate,
+    /// `subscription_cycle`
+    SubscriptionCycle,
+    /// `subscription_update`
+    SubscriptionUpdate,
+    /// `subscription_threshold`
+    SubscriptionThreshold,
+    /// `subscription`: written before 2018 for any subscription invoice
+    Subscription,
+    /// `quote_accept`
+    QuoteAccept,
+    /// `manual`
+    Manual,
+    /// `automatic_pending_invoice_item_invoice`
+    AutomaticPendingInvoiceItem,
+    /// A reason that was new when this was written (`upcoming` too). Null is `None` outside.
+    Other,
+}
+
+/// Where an invoice stands. The rank is the order: a later state is never taken back by an older event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvoiceStatus {
+    /// `draft`, `open`, `uncollectible` or unknown: no money (yet).
+    #[default]
+    Open,
+    /// `paid` (legacy `paid: true` too).
+    Paid,
+    /// `void`.
+    Void,
+}
+
+/// An invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceFact {
+    /// `in_…`
+    pub id: String,
+    /// `cus_…`, else the `customer_account`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// The buyer's e-mail on the invoice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// New path `parent.subscription_details.subscription`, then `subscription`, then the lines'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
+    /// `billing_reason`; null and absent alike are `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_reason: Option<BillingReason>,
+    /// Currency of every amount below.
+    pub currency: Currency,
+    /// Where it stands.
+    pub status: InvoiceStatus,
+    /// `total`: after discounts, with tax, before the customer's balance.
+    pub total: i64,
+    /// All tax within `total` (sum of `total_taxes`, or `total_tax_amounts`, or `tax`).
+    pub tax: i64,
+    /// `amount_due`: `total` less what the customer's balance covers.
+    pub amount_due: i64,
+    /// Received through Stripe: `amount_paid` without what was paid out of band.
+    pub paid_on_stripe: i64,
+    /// Received outside of Stripe (`paid_out_of_band`: what was still due; `amount_paid_off_stripe`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paid_off_stripe: i64,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// `status_transitions.paid_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_at: Option<Time>,
+    /// `payment_intent` where the shape has it, and those of an included `payments` list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intents: Vec<String>,
+    /// `charge` where the shape has it, and those of an included `payments` list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<String>,
+    /// The invoice's own metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// The subscription's metadata as it was when the invoice was made (`subscription_details.metadata`; as a last
+    /// resort that of its subscription lines).
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub subscription_metadata: Metadata,
+    /// Promotion code ids or texts among the discounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotion_codes: Vec<String>,
+    /// The lines the event shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
+    /// What lines beyond the first page add up to (`subtotal` less the lines shown), where `has_more` says there are
+    /// some.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen_lines: i64,
+}
+
+/// One line of an invoice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// `il_…`
+    pub id: String,
+    /// `amount`: before payment-level discounts, negative for a credit (proration).
+    pub amount: i64,
+    /// `pricing.price_details.price`, else `price.id`, else `plan.id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// `pricing.price_details.product`, else `price.product`, else `plan.product`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// `day`, `week`, `month` or `year`, where the price or plan is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// Whether it is a proration.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub proration: bool,
+    /// Whether it belongs to a subscription.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub subscription: bool,
+    /// `period.start`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_start: Option<Time>,
+    /// `period.end`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_end: Option<Time>,
+    /// The line's metadata, then that of its price, plan and expanded product (the nearest wins).
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+/// `mode` of a checkout session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckoutMode {
+    /// A one-time payment.
+    #[default]
+    Payment,
+    /// Starts a subscription; the money is on its invoices.
+    Subscription,
+    /// Saves a payment method; no money.
+    Setup,
+}
+
+/// How far a checkout session came. The rank is the order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckoutStatus {
+    /// Not completed, expired, or its delayed payment failed.
+    #[default]
+    Open,
+    /// Completed; a delayed payment is on its way.
+    Completed,
+    /// Completed and paid (`payment_status` `paid` or `no_payment_required`).
+    Paid,
+}
+
+/// A checkout session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckoutFact {
+    /// `cs_…`
+    pub id: String,
+    /// What it is for.
+    pub mode: CheckoutMode,
+    /// How far it came.
+    pub status: CheckoutStatus,
+    /// `cus_…` or `customer_account`; guests have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// `customer_details.email`, else `customer_email`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The invoice, where one was made: then the money is the invoice's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<String>,
+    /// `pi_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// `sub_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
+    /// Currency of the amounts; a session without money (setup) has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
+    /// `amount_total`: what is charged.
+    pub total: i64,
+    /// `amount_subtotal`: before discounts, tax and shipping.
+    pub subtotal: i64,
+    /// `total_details.amount_tax`
+    pub tax: i64,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// `client_reference_id`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_reference: Option<String>,
+    /// Metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// Promotion code ids or texts among the discounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotion_codes: Vec<String>,
+}
+
+/// A payment intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentFact {
+    /// `pi_…`
+    pub id: String,
+    /// `cus_…` or `customer_account`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// `receipt_email`, or that of the included charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The invoice it pays, in shapes that can say.
+    #[serde(default, skip_serializing_if = "Link::is_unsaid")]
+    pub invoice: Link,
+    /// Currency of the amount.
+    pub currency: Currency,
+    /// `amount_received`; zero until it succeeded.
+    pub received: i64,
+    /// `latest_charge` and the ids of an included `charges` list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<String>,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// Metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+/// A charge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeFact {
+    /// `ch_…` or `py_…`
+    pub id: String,
+    /// `pi_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// `cus_…` or `customer_account`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// `billing_details.email`, else `receipt_email`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The invoice it pays, in shapes that can say.
+    #[serde(default, skip_serializing_if = "Link::is_unsaid")]
+    pub invoice: Link,
+    /// Currency of the amounts.
+    pub currency: Currency,
+    /// Really taken: `amount_captured` (else `amount`) of a succeeded, captured charge; zero for a failed, pending or
+    /// merely authorised one.
+    pub captured: i64,
+    /// `amount_refunded`: cumulative. Zero for a charge that was never captured (an expired authorisation "refunds"
+    /// what was never taken).
+    pub refunded: i64,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// Metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+/// Where a refund stands. The rank is the order; failed and canceled are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundStatus {
+    /// `pending`, `requires_action`: takes nothing yet.
+    Pending,
+    /// `succeeded`, and null (which old refunds of cards have).
+    Succeeded,
+    /// `failed`: the money never left, or came back.
+    Failed,
+    /// `canceled`.
+    Canceled,
+}
+
+/// A refund.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundFact {
+    /// `re_…` or `pyr_…`
+    pub id: String,
+    /// `ch_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
+    /// `pi_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// Currency of the amount.
+    pub currency: Currency,
+    /// What it gives back.
+    pub amount: i64,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// Object's `created`: what the reversal delay counts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+}
+
+/// What one event says about the money of a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeMoney {
+    /// Nothing: an inquiry, a mere update, a dispute that was won.
+    Unmoved,
+    /// Taken: `funds_withdrawn`, status `lost`, or a negative balance transaction without a positive one.
+    Taken,
+    /// Given back: `funds_reinstated`, or balance transactions that show it.
+    Returned,
+}
+
+/// A dispute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeFact {
+    /// `dp_…` or `du_…`
+    pub id: String,
+    /// `ch_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
+    /// `pi_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// Currency of the amount.
+    pub currency: Currency,
+    /// The disputed amount; may differ from the charge's.
+    pub amount: i64,
+    /// What this event says of the money.
+    pub money: DisputeMoney,
+}
+
+/// A credit note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditNoteFact {
+    /// `cn_…`
+    pub id: String,
+    /// `in_…`
+    pub invoice: String,
+    /// `cus_…` or `customer_account`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Currency of the amount.
+    pub currency: Currency,
+    /// `out_of_band_amount`: given back outside of Stripe. The only part that takes back by itself.
+    pub out_of_band: i64,
+    /// Ids of the refunds it made; they count by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<String>,
+    /// `status` is `void`.
+    pub voided: bool,
+    /// `voided_at`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voided_at: Option<Time>,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+}
+
+/// That a payment intent or charge paid (part of) an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoicePaymentFact {
+    /// `inpay_…`
+    pub id: String,
+    /// `in_…`
+    pub invoice: String,
+    /// `pi_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// `ch_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
+    /// `amount_paid`; null is zero.
+    pub amount_paid: i64,
+}
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerFact {
+    /// `cus_…`
+    pub id: String,
+    /// E-mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// Whether the event is the creation: its values then hold since `created`.
+    pub is_creation: bool,
+    /// Metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// Promotion code ids of the customer's discount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotion_codes: Vec<String>,
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionFact {
+    /// `sub_…`
+    pub id: String,
+    /// `cus_…` or `customer_account`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Object's `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Time>,
+    /// Whether the event is the creation: its values then hold since `created`.
+    pub is_creation: bool,
+    /// Metadata.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// Promotion code ids among the discounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotion_codes: Vec<String>,
+    /// What its items say of their prices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<PriceInfo>,
+}
+
+/// What is known of a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceInfo {
+    /// `price_…`
+    pub price: String,
+    /// `prod_…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// `day`, `week`, `month` or `year`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// The price's metadata, then the expanded product's.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+/// A promotion code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotionCodeFact {
+    /// `promo_…`
+    pub id: String,
+    /// The text that buyers type.
+    pub code: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
+fn is_zero(amount: &i64) -> bool {
+    *amount == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl EventFacts {
+    /// Every Stripe id that ties this event to one buyer: facts that share an id belong to one customer. The shared
+    /// customer key, which depends on settings, is added by the caller.
+    pub fn references(&self) -> Vec<&str> {
+        let mut ids = Vec::new();
+        for fact in &self.facts {
+            fact.references(&mut ids);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+impl Fact {
+    fn references<'a>(&'a self, ids: &mut Vec<&'a str>) {
+        match self {
+            Self::Invoice(invoice) => {
+                ids.push(&invoice.id);
+                ids.extend(invoice.customer.as_deref());
+                ids.extend(invoice.subscription.as_deref());
+                ids.extend(invoice.intents.iter().map(String::as_str));
+                ids.extend(invoice.charges.iter().map(String::as_str));
+            }
+            Self::Checkout(session) => {
+                ids.push(&session.id);
+                ids.extend(session.customer.as_deref());
+                ids.extend(session.invoice.as_deref());
+                ids.extend(session.intent.as_deref());
+                ids.extend(session.subscription.as_deref());
+            }
+            Self::Intent(intent) => {
+                ids.push(&intent.id);
+                ids.extend(intent.customer.as_deref());
+                ids.extend(intent.invoice.id());
+                ids.extend(intent.charges.iter().map(String::as_str));
+            }
+            Self::Charge(charge) => {
+                ids.push(&charge.id);
+                ids.extend(charge.customer.as_deref());
+                ids.extend(charge.invoice.id());
+                ids.extend(charge.intent.as_deref());
+            }
+            Self::Refund(refund) => {
+                ids.push(&refund.id);
+                ids.extend(refund.charge.as_deref());
+                ids.extend(refund.intent.as_deref());
+            }
+            Self::Dispute(dispute) => {
+                ids.push(&dispute.id);
+                ids.extend(dispute.charge.as_deref());
+                ids.extend(dispute.intent.as_deref());
+            }
+            Self::CreditNote(note) => {
+                ids.push(&note.id);
+                ids.push(&note.invoice);
+                ids.extend(note.customer.as_deref());
+                ids.extend(note.refunds.iter().map(String::as_str));
+            }
+            Self::InvoicePayment(payment) => {
+                ids.push(&payment.invoice);
+                ids.extend(payment.intent.as_deref());
+                ids.extend(payment.charge.as_deref());
+            }
+            Self::Customer(customer) => ids.push(&customer.id),
+            Self::Subscription(subscription) => {
+                ids.push(&subscription.id);
+                ids.extend(subscription.customer.as_deref());
+            }
+            Self::PromotionCode(_) => {}
+        }
+    }
+}

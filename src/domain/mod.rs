@@ -1,0 +1,11 @@
+//! The pure middle: no async, no SQL, no HTTP, no clock. Everything about money is decided here.
+
+pub mod calendar;
+pub mod currency;
+pub mod decision;
+pub mod facts;
+pub mod money;
+pub mod terms;
+
+/// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
+pub type Time = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,13 @@
+//! **commission-bridge**: Stripe says what happened; the bridge keeps the facts; one pure function says who is
+//! owed what; the ledger is appended by the difference.
+//!
+//! Read the rooms in this order and you know what the product does:
+//!
+//! 1. [`stripe`]: what Stripe says, in every API version, as facts. Plain functions.
+//! 2. [`domain`]: facts to decisions to ledger lines. Plain functions, no clock, no database.
+//! 3. [`ledger`]: `record` (events to facts) and `settle` (facts to entries), in batches.
+//! 4. [`payouts`]: a month's batch and its files.
+//! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
+//! 6. [`store`]: the only room that knows a database.
+
+pub mod domain;
