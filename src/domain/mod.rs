@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod currency;
 pub mod decision;
+pub mod entry;
 pub mod facts;
 pub mod money;
 pub mod terms;
