@@ -10,4 +10,5 @@
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 6. [`store`]: the only room that knows a database.
 
+pub mod config;
 pub mod domain;
