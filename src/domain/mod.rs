@@ -5,6 +5,7 @@ pub mod currency;
 pub mod decision;
 pub mod entry;
 pub mod facts;
+pub mod mask;
 pub mod money;
 pub mod terms;
 
