@@ -7,6 +7,7 @@ pub mod entry;
 pub mod facts;
 pub mod mask;
 pub mod money;
+pub mod netting;
 pub mod terms;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
