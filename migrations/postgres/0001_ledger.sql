@@ -182,6 +182,7 @@ CREATE TABLE clicks (
     entered_at BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, click_id)
 );
+CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
 
 -- Changes that concern many customers, worked off in pages.
 CREATE TABLE resettle (

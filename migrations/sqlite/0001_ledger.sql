@@ -178,6 +178,7 @@ CREATE TABLE clicks (
     entered_at INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, click_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
 
 -- Changes that concern many customers, worked off in pages.
 CREATE TABLE resettle (

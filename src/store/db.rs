@@ -11,8 +11,10 @@ use sqlx::{ConnectOptions, PgPool, SqlitePool};
 use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
+use super::changes::TermsCache;
 use super::tx::Inner;
-use super::{StoreError, Tx, Urgency};
+use super::{StoreError, Tx, Urgency, WorkspaceId};
+use crate::domain::terms::Terms;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -39,6 +41,7 @@ pub enum Engine {
 pub struct Db {
     pools: Pools,
     background: Arc<Mutex<()>>,
+    terms: TermsCache,
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +91,7 @@ impl Db {
         } else {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
-        Ok(Self { pools, background: Arc::default() })
+        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default() })
     }
 
     /// Which engine.
@@ -144,6 +147,11 @@ impl Db {
             }
             Engine::Postgres => Ok(tx),
         }
+    }
+
+    /// The workspace's terms as the transaction sees them: see [`TermsCache::get`].
+    pub async fn terms(&self, tx: &mut Tx, workspace: WorkspaceId) -> Result<Arc<Terms>, StoreError> {
+        self.terms.get(tx, workspace).await
     }
 
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.

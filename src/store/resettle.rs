@@ -42,7 +42,7 @@ impl Job {
     }
 }
 
-/// Adds jobs.
+/// Adds jobs. One that waits untouched for the same customers will do for another.
 pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, now: Time) -> Result<(), StoreError> {
     let mut rows = Rows::new(&[("job_id", Text), ("mode", Int), ("clue", Text), ("relink", Int)]);
     for whom in whom {
@@ -55,7 +55,12 @@ pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, 
     }
     let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
                 SELECT $1, job_id, mode, clue, relink, $2, 0
-                FROM v";
+                FROM v
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM resettle r
+                    WHERE r.workspace_id = $1 AND r.cursor IS NULL AND r.relink >= v.relink
+                      AND COALESCE(r.clue, '') = COALESCE(v.clue, '') AND COALESCE(r.mode, -1) = COALESCE(v.mode, -1)
+                )";
     rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
     Ok(())
 }
