@@ -11,6 +11,7 @@
 //! 6. [`store`]: the only room that knows a database.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod ids;
 pub mod intake;

@@ -15,8 +15,12 @@ pub mod joining;
 pub mod money;
 pub mod pricing;
 pub mod standing;
+#[cfg(test)]
+mod story;
 pub mod taken;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
