@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::store::events::{NewEvent, Source};
 use crate::store::{Db, Mode, StoreError, Urgency, WorkspaceId};
-use crate::stripe::event::{self, EnvelopeError};
+use crate::stripe::{EnvelopeError, IgnoredReason, UNDERSTOOD, envelope};
 
 /// How many may wait for the writer before those who come have to wait in front of the queue.
 const QUEUE: usize = 1024;
@@ -39,7 +39,7 @@ pub struct Accepted {
     pub event_id: String,
     /// Whether it was there before, in the same shape.
     pub duplicate: bool,
-    /// Why it will not be read (`account_mismatch`, `thin_event`).
+    /// Why it will not be read (`account_mismatch`, `unknown_type`, `thin_event`).
     pub ignored: Option<String>,
 }
 
@@ -117,7 +117,15 @@ impl Inbox {
 
     fn prepare(&self, incoming: &Incoming<'_>) -> Result<(NewEvent, Option<String>), SubmitError> {
         let envelope =
-            event::envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
+            envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
+        let ignored = if envelope.thin {
+            Some(IgnoredReason::ThinEvent)
+        } else if UNDERSTOOD.contains(&envelope.type_.as_str()) {
+            None
+        } else {
+            Some(IgnoredReason::UnknownType)
+        };
+        let ignored = ignored.map(|reason| reason.as_str().to_owned());
         let (payload, codec) = payload::pack(incoming.body);
         let event = NewEvent {
             workspace: incoming.workspace,
@@ -128,7 +136,7 @@ impl Inbox {
             created: envelope.created,
             received: self.clock.now(),
             source: incoming.source,
-            ignored: envelope.thin.then(|| "thin_event".to_owned()),
+            ignored,
             payload,
             codec,
         };

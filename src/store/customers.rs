@@ -1,5 +1,7 @@
 //! Customers: when each was last settled, and when it is due again.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
 use super::rows::Column::{Int, Text};
@@ -237,4 +239,18 @@ pub async fn parked(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Customer>
         .fetch_all(conn)
         .await?
     }))
+}
+
+/// The book that each of some customers is in.
+pub async fn modes(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Mode>, StoreError> {
+    let text = "SELECT c.customer_id, c.mode
+                FROM v CROSS JOIN customers c
+                WHERE c.workspace_id = $1 AND c.customer_id = v.customer_id";
+    let rows: Vec<(String, i64)> =
+        Rows::texts(&[("customer_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(rows.into_iter().map(|(id, mode)| (id, Mode::from_i64(mode))).collect())
 }

@@ -111,7 +111,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, turn: None })
+        Ok(Tx { inner, writes: false, turn: None })
     }
 
     /// A transaction to write with.
@@ -122,9 +122,10 @@ impl Db {
                     Urgency::Now => None,
                     Urgency::Background => Some(self.background.clone().lock_owned().await),
                 };
-                Ok(Tx { inner: Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?), turn })
+                let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
+                Ok(Tx { inner, writes: true, turn })
             }
-            Pools::Postgres(pool) => Ok(Tx { inner: Inner::Postgres(pool.begin().await?), turn: None }),
+            Pools::Postgres(pool) => Ok(Tx { inner: Inner::Postgres(pool.begin().await?), writes: true, turn: None }),
         }
     }
 
@@ -136,17 +137,15 @@ impl Db {
         }
     }
 
-    /// Goes from reading to writing. `PostgreSQL` stays in the transaction, with the locks it took. `SQLite` opens the
-    /// writing one only now, so that the writer is held for the writing alone: the caller checks that what it read
+    /// Goes from reading to writing. A transaction that can write stays as it is, with the locks it took. `SQLite` opens
+    /// a writing one only now, so that the writer is held for the writing alone: the caller checks that what it read
     /// still holds.
     pub(crate) async fn upgrade(&self, tx: Tx) -> Result<Tx, StoreError> {
-        match tx.engine() {
-            Engine::Sqlite => {
-                tx.rollback().await?;
-                self.write(Urgency::Background).await
-            }
-            Engine::Postgres => Ok(tx),
+        if tx.writes {
+            return Ok(tx);
         }
+        tx.rollback().await?;
+        self.write(Urgency::Background).await
     }
 
     /// The workspace's terms as the transaction sees them: see [`TermsCache::get`].

@@ -19,6 +19,8 @@ pub enum Urgency {
 /// An open transaction. Dropped without [`Tx::commit`] it is rolled back.
 pub struct Tx {
     pub(crate) inner: Inner,
+    /// Whether it can write.
+    pub(crate) writes: bool,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }
