@@ -11,11 +11,14 @@
 //! 6. [`store`]: the only room that knows a database.
 
 pub mod clock;
+pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod ids;
 pub mod intake;
 pub mod ledger;
+pub mod payouts;
 pub mod program;
 pub mod store;
 pub mod stripe;

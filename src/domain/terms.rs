@@ -595,12 +595,13 @@ pub struct Version {
 }
 
 impl Program {
-    /// The version in force at `at`: the newest of those that began, or the first for payments older than all.
+    /// The version in force at `at`: the last published of those that had begun, or the first for payments older than
+    /// all. So a back-dated version also takes over from older ones that begin later.
     pub fn version_at(&self, at: Time) -> Option<&Version> {
         self.versions
             .iter()
             .filter(|version| version.in_force_from <= at)
-            .max_by_key(|version| (version.in_force_from, version.number))
+            .max_by_key(|version| version.number)
             .or_else(|| self.versions.first())
     }
 

@@ -13,6 +13,7 @@ pub mod events;
 pub mod facts;
 pub mod lookups;
 pub mod payments;
+pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
