@@ -10,5 +10,7 @@
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 6. [`store`]: the only room that knows a database.
 
+pub mod cli;
 pub mod domain;
+pub mod payouts;
 pub mod program;

@@ -1,0 +1,3 @@
+//! What commands print.
+
+pub mod table;

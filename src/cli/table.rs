@@ -1,0 +1,111 @@
+//! Tables for people: the one way in which commands print rows. As wide as their content, whatever the terminal's width,
+//! so that a line can be searched and copied.
+
+use std::io::IsTerminal;
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// What a column holds; the text is its heading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Words, from the left.
+    Text(&'static str),
+    /// Amounts and counts, their last digits below each other.
+    Number(&'static str),
+}
+
+/// Whether headings may be made to stand out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Look {
+    /// Text and nothing else: files, pipes, tests.
+    #[default]
+    Plain,
+    /// A terminal.
+    Terminal,
+}
+
+impl Look {
+    /// The look for what is written to `stream`: plain unless it is a terminal, and where `NO_COLOR` is set.
+    pub fn of(stream: &impl IsTerminal) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        if wanted && stream.is_terminal() { Self::Terminal } else { Self::Plain }
+    }
+}
+
+/// Rows below headings, without a line end after the last.
+///
+/// ```
+/// use commission_bridge::cli::table::{Column, Look, table};
+///
+/// let rows = [vec!["acme".to_owned(), "12.50".to_owned()]];
+/// let text = table(&[Column::Text("partner"), Column::Number("balance")], rows, Look::Plain);
+/// assert_eq!(text, "partner  balance\n────────────────\nacme       12.50");
+/// ```
+pub fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>, look: Look) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
+    if look == Look::Terminal {
+        table.enforce_styling();
+    }
+    table.set_header(columns.iter().map(|column| heading(*column)));
+    for row in rows {
+        debug_assert_eq!(row.len(), columns.len(), "a cell for each column");
+        table.add_row(row.into_iter().map(|cell| Cell::new_owned(one_line(&cell))));
+    }
+    let last = columns.len().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        // The blank between two columns makes the gap two wide.
+        column.set_padding((0, u16::from(index != last)));
+        if let Some(Column::Number(_)) = columns.get(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+fn heading(column: Column) -> Cell {
+    let (Column::Text(text) | Column::Number(text)) = column;
+    Cell::new(text).add_attribute(Attribute::Bold)
+}
+
+/// A name may hold anything; a terminal obeys control characters, and a table has one line for each row.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    const COLUMNS: [Column; 4] =
+        [Column::Text("partner"), Column::Text("name"), Column::Number("balance"), Column::Text("currency")];
+
+    fn rows() -> Vec<Vec<String>> {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        vec![
+            row(["acme", "Acme Media", "1250.00", "usd"]),
+            row(["zoë", "東京 \u{1b}[31mMedia\nLtd", "-0.05", "usd"]),
+            row(["zed", "", "12500", "jpy"]),
+        ]
+    }
+
+    #[test]
+    fn amounts_stand_below_each_other() {
+        assert_snapshot!(table(&COLUMNS, rows(), Look::Plain));
+    }
+
+    #[test]
+    fn no_rows_leave_the_headings() {
+        assert_eq!(table(&COLUMNS[..2], Vec::new(), Look::Plain), "partner  name\n─────────────");
+    }
+
+    #[test]
+    fn only_a_terminal_gets_more_than_text() {
+        assert!(!table(&COLUMNS, rows(), Look::Plain).contains('\u{1b}'));
+        assert!(table(&COLUMNS, rows(), Look::Terminal).contains("\u{1b}[1m"));
+    }
+}

@@ -1,0 +1,4 @@
+//! A month's payouts and their files.
+
+pub mod csv_cell;
+pub mod generic;
