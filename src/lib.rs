@@ -10,8 +10,8 @@
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 6. [`store`]: the only room that knows a database.
 
-pub mod clock;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
