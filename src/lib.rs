@@ -11,3 +11,4 @@
 //! 6. [`store`]: the only room that knows a database.
 
 pub mod domain;
+pub mod sample;
