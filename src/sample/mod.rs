@@ -59,9 +59,16 @@
 //! `invoice_payment`, `session`, `payment_intent`, `charge`, `refund`, `dispute`, `credit_note`, `customer`,
 //! `subscription`, `promotion_code`. Every other type takes a free `object` and is one that the bridge ignores.
 
+pub mod books;
 pub mod event;
+pub mod merchant;
+pub mod program;
 pub mod random;
 pub mod shape;
+mod story;
+pub mod stream;
 
+pub use books::{Books, Payment};
 pub use event::{Event, Kind, Object};
+pub use merchant::{Business, InvoiceEvents, Options, RefundEvents, business};
 pub use shape::{Shape, render, render_all};
