@@ -4,9 +4,11 @@
 mod link;
 mod plan;
 
+pub mod explain;
 pub mod record;
 pub mod resettle;
 pub mod settle;
+pub mod simulate;
 pub mod verify;
 
 use crate::clock::Clock;

@@ -264,6 +264,20 @@ pub async fn find(
     Ok(None)
 }
 
+/// The main references of some payments; unknown ones are left out.
+pub async fn main_refs(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payments: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, String>, StoreError> {
+    let text = "SELECT p.payment_id, p.ref
+                FROM v CROSS JOIN payments p
+                WHERE p.workspace_id = $1 AND p.payment_id = v.payment_id";
+    let rows: Vec<(String, String)> =
+        Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// A page of payments in the order in which the bridge came to know them, after `after`.
 pub async fn page(
     tx: &mut Tx,
