@@ -20,6 +20,7 @@ pub mod intake;
 pub mod ledger;
 pub mod payouts;
 pub mod program;
+pub mod sample;
 pub mod store;
 pub mod stripe;
 pub mod worker;
