@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::resettle::Whom;
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
-use super::workspaces::{CHANGES, lock, used};
+use super::workspaces::{CHANGES, RECORDER, lock, used};
 use super::{StoreError, Tx, WorkspaceId, customers, from_micros, lookups, micros, refs, resettle};
 use crate::domain::Time;
 use crate::domain::evidence::{Wakes, wakes};
@@ -194,10 +194,12 @@ impl Woken {
             whom.extend(promotion_ids(tx, workspace, &self.clues).await?);
             whom
         };
-        resettle::add(tx, workspace, &whom, entering.ids, entering.now).await?;
+        resettle::add_once(tx, workspace, &whom, entering.ids, entering.now).await?;
         if self.references.is_empty() || self.anew || self.everyone {
             return Ok(());
         }
+        // Nobody records meanwhile, or a reference that is just becoming known would be missed.
+        lock(tx, workspace, RECORDER).await?;
         let asked = self
             .references
             .iter()

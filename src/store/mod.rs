@@ -107,6 +107,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether two writers got into each other's way, so that trying again at once helps.
+    pub fn is_collision(&self) -> bool {
+        match self {
+            Self::Conflict => true,
+            // PostgreSQL: serialization failure, deadlock. SQLite: busy.
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code == "40001" || code == "40P01" || primary_code(&code) == Some(5))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the statement itself was refused (a constraint, a value), so that trying it again cannot help; a
     /// database that is down, full or busy is not.
     pub fn is_refusal(&self) -> bool {
