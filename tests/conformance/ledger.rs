@@ -34,9 +34,7 @@ fn acme() -> serde_json::Value {
 async fn a_paid_invoice_earns_and_a_refund_takes_back_after_its_delay(world: &World) {
     world.enter(&terms()).await;
     world.clock.advance(TimeDelta::hours(1));
-    world
-        .receive(&[refund(1, 5_000), charge(1, "cus_1"), invoice_payment(1), invoice_paid(1, "cus_1", &acme())])
-        .await;
+    world.receive(&[refund(1, 5_000), charge(1, "cus_1"), invoice_payment(1), invoice_paid(1, "cus_1", &acme())]).await;
     assert_eq!(world.balance().await, 2_000);
     assert_eq!(world.payment("ch_1").await.reference, "in_1");
     world.clock.advance(TimeDelta::hours(1));
@@ -102,6 +100,7 @@ async fn an_unreadable_event_fails_alone_and_can_be_replayed(world: &World) {
 
 async fn what_changed_while_settling_stays_due(world: &World) {
     world.enter(&terms()).await;
+    world.work().await;
     world.submit(&invoice_paid(1, "cus_1", &acme())).await.unwrap();
     world.ledger.record(world.workspace).await.unwrap();
     let mut tx = world.db.write(Urgency::Now).await.unwrap();
@@ -117,6 +116,7 @@ async fn what_changed_while_settling_stays_due(world: &World) {
 
 async fn a_customer_that_cannot_be_settled_is_set_aside_alone(world: &World) {
     world.enter(&terms()).await;
+    world.work().await;
     world.submit(&invoice_paid(1, "cus_1", &acme())).await.unwrap();
     world.submit(&invoice_paid(2, "cus_2", &acme())).await.unwrap();
     world.ledger.record(world.workspace).await.unwrap();
@@ -152,8 +152,7 @@ async fn a_partner_entered_later_reaches_back(world: &World) {
 async fn a_code_is_found_by_its_text_and_its_id(world: &World) {
     world.enter(&terms()).await;
     let mut sale = invoice_paid(1, "cus_1", &json!({}));
-    sale["data"]["object"]["discounts"] =
-        json!([{"id": "di_1", "object": "discount", "promotion_code": "promo_1A"}]);
+    sale["data"]["object"]["discounts"] = json!([{"id": "di_1", "object": "discount", "promotion_code": "promo_1A"}]);
     world.receive(&[sale]).await;
     assert_eq!(world.balance().await, 0);
     let owner = Some(CodeOwner { partner: "acme".to_owned(), program: None });
@@ -171,8 +170,7 @@ async fn a_click_entered_later_reaches_back(world: &World) {
     world.enter(&terms()).await;
     world.receive(&[invoice_paid(1, "cus_1", &json!({"click_id": "click-1"}))]).await;
     assert_eq!(world.payment("in_1").await.code, "click_unknown");
-    let click =
-        Click { partner: "acme".to_owned(), program: None, clicked_at: hour(-1), entered_at: world.now() };
+    let click = Click { partner: "acme".to_owned(), program: None, clicked_at: hour(-1), entered_at: world.now() };
     let new = world.ledger.enter_clicks(world.workspace, &[("click-1".to_owned(), click.clone())]).await.unwrap();
     assert_eq!(new, 1);
     world.work().await;
