@@ -16,6 +16,7 @@ pub mod domain;
 pub mod ids;
 pub mod intake;
 pub mod ledger;
+pub mod program;
 pub mod store;
 pub mod stripe;
 pub mod worker;

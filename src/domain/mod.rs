@@ -12,16 +12,18 @@ pub mod evidence;
 pub mod facts;
 pub mod history;
 pub mod joining;
+pub mod mask;
 pub mod money;
+pub mod netting;
 pub mod pricing;
 pub mod standing;
-#[cfg(test)]
-mod story;
 pub mod taken;
 pub mod terms;
+pub mod trace;
+#[cfg(test)]
+mod story;
 #[cfg(test)]
 mod tests;
-pub mod trace;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
 pub type Time = chrono::DateTime<chrono::Utc>;

@@ -67,6 +67,13 @@ pub enum Change {
         /// Every setting.
         terms: ProgramTerms,
     },
+    /// A program is called something else; its terms stay.
+    ProgramName {
+        /// Which.
+        program: ProgramKey,
+        /// Its display name from now on.
+        name: String,
+    },
     /// A program is archived or taken up again.
     ProgramStatus {
         /// Which.
@@ -729,6 +736,7 @@ impl Terms {
                     terms,
                 });
             }
+            Change::ProgramName { program, name } => self.programs.entry(program).or_default().name = name,
             Change::ProgramStatus { program, status, from } => {
                 // A status entered later is a change: the program was active before.
                 let program = self.programs.entry(program).or_default();

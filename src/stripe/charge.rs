@@ -77,3 +77,101 @@ impl Charge {
         if refunded >= released { refunded - released } else { refunded }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{T, altered, at, error, facts, fixture, metadata, only};
+    use super::*;
+    use crate::domain::facts::{Link, RefundFact, RefundStatus};
+
+    fn expected() -> ChargeFact {
+        ChargeFact {
+            id: "ch_0001".to_owned(),
+            intent: Some("pi_0001".to_owned()),
+            customer: Some("cus_0001".to_owned()),
+            email: Some("ada@buyer.example".to_owned()),
+            invoice: Link::To("in_0001".to_owned()),
+            currency: "eur".parse().unwrap(),
+            captured: 3106,
+            refunded: 0,
+            created: Some(at(T - 3)),
+            metadata: metadata(&[("order", "A-17")]),
+        }
+    }
+
+    #[test]
+    fn three_shapes() {
+        assert_eq!(only!(Charge, fixture("charge.succeeded.old")), expected());
+        assert_eq!(only!(Charge, fixture("charge.succeeded.hybrid")), expected());
+        let new = ChargeFact { invoice: Link::Unsaid, ..expected() };
+        assert_eq!(only!(Charge, fixture("charge.succeeded.new")), new);
+    }
+
+    #[test]
+    fn a_direct_charge_of_a_guest() {
+        let charge = only!(Charge, fixture("charge.succeeded.direct.old"));
+        assert_eq!((charge.id.as_str(), charge.invoice), ("py_0004", Link::None));
+        assert_eq!((charge.intent, charge.customer), (None, None));
+        assert_eq!(charge.email.as_deref(), Some("guest@buyer.example"));
+    }
+
+    #[test]
+    fn the_refunds_that_an_old_charge_includes() {
+        let refunded = ChargeFact { refunded: 1000, ..expected() };
+        let refund = RefundFact {
+            id: "re_0001".to_owned(),
+            charge: Some("ch_0001".to_owned()),
+            intent: Some("pi_0001".to_owned()),
+            currency: "eur".parse().unwrap(),
+            amount: 1000,
+            status: RefundStatus::Succeeded,
+            created: Some(at(T + 864_000)),
+        };
+        let old = facts(&fixture("charge.refunded.old"));
+        assert_eq!(old, [Fact::Charge(refunded.clone()), Fact::Refund(refund)]);
+        assert_eq!(only!(Charge, fixture("charge.refunded.hybrid")), refunded);
+        let new = ChargeFact { invoice: Link::Unsaid, ..refunded };
+        assert_eq!(only!(Charge, fixture("charge.refunded.new")), new);
+    }
+
+    #[test]
+    fn what_was_not_captured_was_not_taken() {
+        let money = |changes| {
+            let charge = only!(Charge, altered("charge.refunded.new", &changes));
+            (charge.captured, charge.refunded)
+        };
+        assert_eq!(money(json!({})), (3106, 1000));
+        assert_eq!(money(json!({"amount_captured": null})), (3106, 1000), "before there was amount_captured");
+        assert_eq!(money(json!({"captured": false, "amount_captured": 0, "amount_refunded": 3106})), (0, 0));
+        assert_eq!(money(json!({"status": "pending"})), (0, 0));
+        assert_eq!(money(json!({"status": null, "paid": true})), (3106, 1000));
+        assert_eq!(money(json!({"status": null, "paid": false})), (0, 0));
+        let failed = only!(Charge, fixture("charge.failed.new"));
+        assert_eq!((failed.captured, failed.refunded), (0, 0));
+    }
+
+    #[test]
+    fn a_partial_capture_gives_nothing_back() {
+        let money = |refunded| {
+            let changes = json!({"amount_captured": 2000, "amount_refunded": refunded});
+            let charge = only!(Charge, altered("charge.refunded.new", &changes));
+            (charge.captured, charge.refunded)
+        };
+        assert_eq!(money(1106), (2000, 0), "the rest was released");
+        assert_eq!(money(1606), (2000, 500), "and then 5.00 were refunded");
+        assert_eq!(money(3106), (2000, 2000));
+        assert_eq!(money(0), (2000, 0));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let refunds = json!({"data": [{"id": "re_1"}]});
+        let object = json!({"id": "ch_1", "currency": "usd", "refunds": refunds});
+        assert_eq!(
+            error("charge.refunded", &object),
+            "data.object.refunds.data[].amount: expected an integer, found nothing"
+        );
+    }
+}

@@ -98,3 +98,84 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{T, altered, at, error, event, fixture, metadata, only};
+    use super::*;
+
+    fn expected() -> CheckoutFact {
+        CheckoutFact {
+            id: "cs_live_0001".to_owned(),
+            mode: CheckoutMode::Subscription,
+            status: CheckoutStatus::Paid,
+            customer: Some("cus_0001".to_owned()),
+            email: Some("ada@buyer.example".to_owned()),
+            invoice: Some("in_0001".to_owned()),
+            intent: None,
+            subscription: Some("sub_0001".to_owned()),
+            currency: "eur".parse().ok(),
+            total: 3106,
+            subtotal: 2900,
+            tax: 496,
+            created: Some(at(T - 300)),
+            client_reference: Some("acme".to_owned()),
+            metadata: metadata(&[("partner_key", "acme"), ("irclickid", "clk-1")]),
+            promotion_codes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn three_shapes() {
+        let old = CheckoutFact { invoice: None, ..expected() };
+        let new = CheckoutFact { promotion_codes: vec!["promo_0001".to_owned()], ..expected() };
+        assert_eq!(*only!(Checkout, fixture("checkout.session.completed.old")), old);
+        assert_eq!(*only!(Checkout, fixture("checkout.session.completed.hybrid")), expected());
+        assert_eq!(*only!(Checkout, fixture("checkout.session.completed.new")), new);
+    }
+
+    #[test]
+    fn a_guest_with_a_delayed_method() {
+        let status = |name| only!(Checkout, fixture(name)).status;
+        let session = only!(Checkout, fixture("checkout.session.completed.guest.new"));
+        assert_eq!((session.customer.as_deref(), session.intent.as_deref()), (None, Some("pi_0003")));
+        assert_eq!((session.mode, session.status), (CheckoutMode::Payment, CheckoutStatus::Completed));
+        assert_eq!(status("checkout.session.async_payment_succeeded.guest.new"), CheckoutStatus::Paid);
+        assert_eq!(status("checkout.session.async_payment_failed.guest.new"), CheckoutStatus::Open);
+    }
+
+    #[test]
+    fn an_expired_session_still_knows_the_email() {
+        let session = only!(Checkout, fixture("checkout.session.expired.new"));
+        assert_eq!((session.status, session.email.as_deref()), (CheckoutStatus::Open, Some("lead@buyer.example")));
+    }
+
+    #[test]
+    fn a_set_up_has_no_money() {
+        let session = only!(Checkout, fixture("checkout.session.completed.setup.new"));
+        assert_eq!((session.mode, session.currency, session.total), (CheckoutMode::Setup, None, 0));
+    }
+
+    #[test]
+    fn sessions_from_before_mode_and_payment_status() {
+        let read = |changes| {
+            let session = only!(Checkout, altered("checkout.session.completed.old", &changes));
+            (session.mode, session.status)
+        };
+        let paid = CheckoutStatus::Paid;
+        assert_eq!(read(json!({"mode": null, "payment_status": null})), (CheckoutMode::Subscription, paid));
+        assert_eq!(read(json!({"mode": null, "subscription": null})), (CheckoutMode::Payment, paid));
+        let changes = json!({"mode": null, "subscription": null, "setup_intent": "seti_1"});
+        assert_eq!(read(changes), (CheckoutMode::Setup, paid));
+    }
+
+    #[test]
+    fn money_needs_a_currency() {
+        let text = error("checkout.session.completed", &json!({"id": "cs_1", "amount_total": 5}));
+        assert_eq!(text, "data.object.currency: expected a currency of three letters, found nothing");
+        let free = event("checkout.session.completed", &json!({"id": "cs_1", "amount_total": 0}));
+        assert_eq!(only!(Checkout, free).total, 0);
+    }
+}

@@ -75,3 +75,57 @@ impl Dispute {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{altered, event, fixture, only};
+    use super::DisputeMoney::{Returned, Taken, Unmoved};
+    use super::*;
+
+    #[test]
+    fn three_shapes() {
+        let expected = DisputeFact {
+            id: "du_0001".to_owned(),
+            charge: Some("ch_0001".to_owned()),
+            intent: Some("pi_0001".to_owned()),
+            currency: "eur".parse().unwrap(),
+            amount: 3106,
+            money: Taken,
+        };
+        let old = DisputeFact { id: "dp_0001".to_owned(), intent: None, ..expected.clone() };
+        assert_eq!(only!(Dispute, fixture("charge.dispute.created.old")), old);
+        assert_eq!(only!(Dispute, fixture("charge.dispute.funds_withdrawn.hybrid")), expected);
+        let new = DisputeFact { money: Returned, ..expected };
+        assert_eq!(only!(Dispute, fixture("charge.dispute.funds_reinstated.new")), new);
+    }
+
+    #[test]
+    fn where_the_money_is() {
+        let money = |event_type: &str, status, transactions: &[i64]| {
+            let transactions: Vec<_> = transactions.iter().map(|amount| json!({"amount": amount})).collect();
+            let changes = json!({"status": status, "balance_transactions": transactions});
+            let object = altered("charge.dispute.funds_withdrawn.hybrid", &changes)["data"]["object"].take();
+            only!(Dispute, event(event_type, &object)).money
+        };
+        assert_eq!(money("charge.dispute.created", "needs_response", &[]), Unmoved);
+        assert_eq!(money("charge.dispute.updated", "under_review", &[-500]), Taken);
+        assert_eq!(money("charge.dispute.updated", "prevented", &[-500, 500]), Returned);
+        assert_eq!(money("charge.dispute.closed", "won", &[-500, 500]), Returned);
+        assert_eq!(money("charge.dispute.closed", "won", &[]), Unmoved);
+        assert_eq!(money("charge.dispute.closed", "lost", &[]), Taken);
+        assert_eq!(money("charge.dispute.closed", "warning_closed", &[-500]), Unmoved);
+        assert_eq!(money("charge.dispute.funds_withdrawn", "warning_needs_response", &[]), Taken);
+        assert_eq!(money("charge.dispute.funds_reinstated", "lost", &[]), Returned);
+        assert_eq!(only!(Dispute, fixture("charge.dispute.closed.lost.new")).money, Taken);
+        assert_eq!(only!(Dispute, fixture("charge.dispute.created.inquiry.new")).money, Unmoved);
+    }
+
+    #[test]
+    fn transactions_by_id_say_nothing() {
+        let changes = json!({"status": "under_review", "balance_transactions": ["txn_1", null]});
+        let object = altered("charge.dispute.funds_withdrawn.hybrid", &changes)["data"]["object"].take();
+        assert_eq!(only!(Dispute, event("charge.dispute.updated", &object)).money, Unmoved);
+    }
+}

@@ -242,3 +242,7 @@ fn mirrored_metadata(lines: &[ReadLine]) -> Metadata {
 fn sum(amounts: impl Iterator<Item = i64>) -> Option<i64> {
     i64::try_from(amounts.map(i128::from).sum::<i128>()).ok()
 }
+
+#[cfg(test)]
+#[path = "invoice_tests.rs"]
+mod tests;

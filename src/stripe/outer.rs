@@ -125,18 +125,21 @@ impl<'a, O: Slot<'a>> Event<'a, O> {
         created.ok_or_else(|| self.wrong("created", "a time in Unix seconds", &self.node.created))
     }
 
+    fn livemode(&self) -> Result<bool, EnvelopeError> {
+        match self.node.livemode {
+            Scalar::Bool(livemode) => Ok(livemode),
+            Scalar::Absent if self.thin => Ok(false),
+            _ => Err(self.wrong("livemode", "a boolean", &self.node.livemode)),
+        }
+    }
+
     /// Everything but the object; `shape` is left to the caller.
     pub(super) fn envelope(&self) -> Result<Envelope, EnvelopeError> {
-        let livemode = match self.node.livemode {
-            Scalar::Bool(livemode) => livemode,
-            Scalar::Absent if self.thin => false,
-            _ => return Err(self.wrong("livemode", "a boolean", &self.node.livemode)),
-        };
         Ok(Envelope {
             id: self.id()?.to_owned(),
             type_: self.type_()?.to_owned(),
             created: self.created()?,
-            livemode,
+            livemode: self.livemode()?,
             account: self.optional("account", &self.node.account)?.map(str::to_owned),
             api_version: self.api_version()?.map(str::to_owned),
             shape: 0,

@@ -74,3 +74,61 @@ pub(super) fn read(json: &str, _event_type: &str) -> Result<Vec<Fact>, ReadError
         metadata: intent.metadata.0,
     })])
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{T, altered, at, error, fixture, metadata, only};
+    use super::*;
+    use crate::domain::facts::Link;
+
+    fn expected() -> IntentFact {
+        IntentFact {
+            id: "pi_0001".to_owned(),
+            customer: Some("cus_0001".to_owned()),
+            email: None,
+            invoice: Link::To("in_0001".to_owned()),
+            currency: "eur".parse().unwrap(),
+            received: 3106,
+            charges: vec!["ch_0001".to_owned()],
+            created: Some(at(T - 61)),
+            metadata: metadata(&[]),
+        }
+    }
+
+    #[test]
+    fn three_shapes() {
+        let old = IntentFact { email: Some("ada@buyer.example".to_owned()), ..expected() };
+        assert_eq!(only!(Intent, fixture("payment_intent.succeeded.old")), old);
+        assert_eq!(only!(Intent, fixture("payment_intent.succeeded.hybrid")), expected());
+        let new = IntentFact { invoice: Link::Unsaid, ..expected() };
+        assert_eq!(only!(Intent, fixture("payment_intent.succeeded.new")), new);
+    }
+
+    #[test]
+    fn a_direct_payment_knows_that_it_has_no_invoice() {
+        let intent = only!(Intent, fixture("payment_intent.succeeded.direct.old"));
+        assert_eq!((intent.invoice, intent.customer), (Link::None, None));
+        assert_eq!(
+            (intent.email.as_deref(), intent.charges),
+            (Some("guest@buyer.example"), vec!["ch_0004".to_owned()])
+        );
+        assert_eq!(intent.metadata, metadata(&[("partner_key", "acme")]));
+    }
+
+    #[test]
+    fn nothing_is_received_before_it_succeeded() {
+        let received = |changes| only!(Intent, altered("payment_intent.succeeded.new", &changes)).received;
+        assert_eq!(received(json!({"amount_received": 0, "status": "processing"})), 0);
+        assert_eq!(received(json!({"amount_received": null, "status": "processing"})), 0);
+        assert_eq!(received(json!({"amount_received": null})), 3106);
+        assert_eq!(received(json!({"amount_received": 3106.0})), 3106, "whole numbers may be floats");
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let text = error("payment_intent.succeeded", &json!({"id": "pi_1", "charges": {"data": [{"id": 5}]}}));
+        assert_eq!(text, "data.object.charges.data[0].id: expected an id of at most 255 characters, found a number");
+    }
+}

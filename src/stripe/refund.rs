@@ -61,3 +61,69 @@ fn status(word: Option<&str>) -> RefundStatus {
         Some(_) => RefundStatus::Pending,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{T, altered, at, error, fixture, only};
+    use super::*;
+
+    fn expected() -> RefundFact {
+        RefundFact {
+            id: "re_0001".to_owned(),
+            charge: Some("ch_0001".to_owned()),
+            intent: Some("pi_0001".to_owned()),
+            currency: "eur".parse().unwrap(),
+            amount: 1000,
+            status: RefundStatus::Succeeded,
+            created: Some(at(T + 864_000)),
+        }
+    }
+
+    #[test]
+    fn three_shapes() {
+        assert_eq!(only!(Refund, fixture("refund.created.old")), expected(), "a null status has succeeded");
+        assert_eq!(only!(Refund, fixture("refund.created.hybrid")), expected());
+        let new = RefundFact { id: "pyr_0001".to_owned(), status: RefundStatus::Pending, ..expected() };
+        assert_eq!(only!(Refund, fixture("refund.created.new")), new);
+    }
+
+    #[test]
+    fn a_refund_that_fails_later() {
+        let failed = only!(Refund, fixture("refund.failed.new"));
+        assert_eq!(failed, RefundFact { intent: None, status: RefundStatus::Failed, ..expected() });
+    }
+
+    #[test]
+    fn every_status() {
+        let status = |word| only!(Refund, altered("refund.created.new", &json!({"status": word}))).status;
+        assert_eq!(status("requires_action"), RefundStatus::Pending);
+        assert_eq!(status("canceled"), RefundStatus::Canceled);
+        assert_eq!(status("succeeded"), RefundStatus::Succeeded);
+        assert_eq!(status("something_new"), RefundStatus::Pending, "takes nothing before it is understood");
+    }
+
+    #[test]
+    fn an_authorisation_that_ran_out_gives_nothing_back() {
+        let changes = json!({"reason": "expired_uncaptured_charge"});
+        assert_eq!(only!(Refund, altered("refund.created.hybrid", &changes)).amount, 0);
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (object, expected) in [
+            (json!({"id": "re_1", "currency": "usd"}), "data.object.amount: expected an integer, found nothing"),
+            (
+                json!({"id": "re_1", "amount": 5}),
+                "data.object.currency: expected a currency of three letters, found nothing",
+            ),
+            (
+                json!({"id": "re_1", "amount": 5, "charge": true}),
+                "data.object.charge: expected an id of at most 255 characters, an object or null, found a boolean",
+            ),
+        ] {
+            assert_eq!(error("refund.created", &object), expected);
+        }
+    }
+}

@@ -56,3 +56,56 @@ fn prices(items: List<Maybe<Item>>, plan: Price) -> Vec<PriceInfo> {
     }
     prices
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{T, altered, at, facts, fixture, metadata, only};
+    use super::*;
+    use crate::domain::facts::PromotionCodeFact;
+
+    fn expected() -> SubscriptionFact {
+        SubscriptionFact {
+            id: "sub_0001".to_owned(),
+            customer: Some("cus_0001".to_owned()),
+            created: Some(at(T - 60)),
+            is_creation: false,
+            metadata: metadata(&[("partner_key", "acme")]),
+            promotion_codes: vec!["promo_0001".to_owned()],
+            prices: vec![PriceInfo {
+                price: "price_pro_month".to_owned(),
+                product: Some("prod_pro".to_owned()),
+                interval: Some("month".to_owned()),
+                metadata: metadata(&[("product_key", "pro"), ("tier", "price")]),
+            }],
+        }
+    }
+
+    #[test]
+    fn three_shapes() {
+        let old = SubscriptionFact { is_creation: true, ..expected() };
+        assert_eq!(only!(Subscription, fixture("customer.subscription.created.old")), old);
+        assert_eq!(only!(Subscription, fixture("customer.subscription.updated.hybrid")), expected());
+
+        let mut new = expected();
+        new.prices.push(PriceInfo {
+            price: "price_seat_year".to_owned(),
+            product: Some("prod_seat".to_owned()),
+            interval: Some("year".to_owned()),
+            metadata: metadata(&[("product_key", "seat")]),
+        });
+        let code = PromotionCodeFact { id: "promo_0001".to_owned(), code: "ACME10".to_owned() };
+        let found = facts(&fixture("customer.subscription.updated.new"));
+        assert_eq!(found, [Fact::Subscription(new), Fact::PromotionCode(code)]);
+    }
+
+    #[test]
+    fn a_subscription_with_a_plan_only() {
+        let changes = json!({"items": null, "discount": {"promotion_code": null}});
+        let subscription = only!(Subscription, altered("customer.subscription.created.old", &changes));
+        assert_eq!(subscription.prices[0].price, "price_pro_month");
+        assert_eq!(subscription.prices[0].metadata, metadata(&[("tier", "plan"), ("seat", "plan")]));
+        assert!(subscription.promotion_codes.is_empty());
+    }
+}
