@@ -17,6 +17,7 @@ pub mod ids;
 pub mod intake;
 pub mod ledger;
 pub mod program;
+pub mod sample;
 pub mod store;
 pub mod stripe;
 pub mod worker;

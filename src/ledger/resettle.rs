@@ -54,13 +54,7 @@ impl Ledger {
         Ok(new.len())
     }
 
-    async fn advance(
-        &self,
-        tx: &mut Tx,
-        workspace: WorkspaceId,
-        job: &Job,
-        page: &[String],
-    ) -> Result<(), StoreError> {
+    async fn advance(&self, tx: &mut Tx, workspace: WorkspaceId, job: &Job, page: &[String]) -> Result<(), StoreError> {
         let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         resettle::advance(tx, workspace, job, page, is_last).await
     }

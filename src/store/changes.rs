@@ -200,10 +200,8 @@ impl Woken {
         }
         // Nobody records meanwhile, or a reference that is just becoming known would be missed.
         lock(tx, workspace, RECORDER).await?;
-        let asked = self
-            .references
-            .iter()
-            .flat_map(|reference| super::Mode::ALL.map(|mode| (mode, reference.as_str())));
+        let asked =
+            self.references.iter().flat_map(|reference| super::Mode::ALL.map(|mode| (mode, reference.as_str())));
         let owners = refs::owners(tx, workspace, asked).await?;
         let owners: BTreeSet<&str> = owners.iter().map(|(_, owner)| owner.as_str()).collect();
         let owners: Vec<&str> = owners.into_iter().collect();
@@ -213,11 +211,7 @@ impl Woken {
 }
 
 /// Customers with a promotion code's id are found by the id, whereas people enter its text.
-async fn promotion_ids(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    clues: &BTreeSet<String>,
-) -> Result<Vec<Whom>, StoreError> {
+async fn promotion_ids(tx: &mut Tx, workspace: WorkspaceId, clues: &BTreeSet<String>) -> Result<Vec<Whom>, StoreError> {
     if !clues.iter().any(|clue| clue.starts_with("promotion_code:")) {
         return Ok(Vec::new());
     }

@@ -126,16 +126,18 @@ impl StoreError {
             Self::Unreadable { .. } => true,
             Self::Conflict => false,
             Self::Database(sqlx::Error::Database(error)) => {
-                error.is_unique_violation() || error.is_check_violation() || error.is_foreign_key_violation() || {
-                    // PostgreSQL's classes: data exception, integrity, syntax or type, raised by a trigger.
-                    error.code().is_some_and(|code| {
-                        code.len() == 5 && ["22", "23", "42", "P0"].iter().any(|class| code.starts_with(class))
-                    })
-                } || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
+                error.is_unique_violation()
+                    || error.is_check_violation()
+                    || error.is_foreign_key_violation()
+                    || {
+                        // PostgreSQL's classes: data exception, integrity, syntax or type, raised by a trigger.
+                        error.code().is_some_and(|code| {
+                            code.len() == 5 && ["22", "23", "42", "P0"].iter().any(|class| code.starts_with(class))
+                        })
+                    }
+                    || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
             }
-            Self::Database(
-                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_),
-            ) => true,
+            Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => true,
             Self::Database(_) => false,
         }
     }

@@ -102,12 +102,7 @@ pub async fn open(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec
 }
 
 /// The next customers that a job concerns.
-pub async fn next_page(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    job: &Job,
-    limit: i64,
-) -> Result<Vec<String>, StoreError> {
+pub async fn next_page(tx: &mut Tx, workspace: WorkspaceId, job: &Job, limit: i64) -> Result<Vec<String>, StoreError> {
     let after = job.cursor.as_deref().unwrap_or_default();
     let Some(clue) = &job.clue else {
         return Ok(on!(tx, conn => {

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::TimeDelta;
 use commission_bridge::clock::Clock;
 use commission_bridge::domain::Time;
-use commission_bridge::domain::terms::{
-    Change, Duration, Earn, ENGINE, Profile, ProgramTerms, Rule, Settings, Status,
-};
+use commission_bridge::domain::terms::{Change, Duration, ENGINE, Earn, Profile, ProgramTerms, Rule, Settings, Status};
 use commission_bridge::ids::Ids;
 use commission_bridge::intake::{Accepted, Inbox, Incoming, SubmitError};
 use commission_bridge::ledger::Ledger;
@@ -51,8 +49,9 @@ impl World {
 
     pub async fn on_postgres() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = std::env::var("TEST_POSTGRES_URL")
-            .expect("TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it");
+        let server = std::env::var("TEST_POSTGRES_URL").expect(
+            "TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it",
+        );
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
@@ -109,8 +108,7 @@ impl World {
             changes.iter().map(|change| (serde_json::to_string(change).unwrap(), change.clone())).collect();
         let mut tx = self.db.write(Urgency::Now).await.unwrap();
         let mut terms = changes::terms_for_change(&mut tx, self.workspace).await.unwrap();
-        let entering =
-            Entering { workspace: self.workspace, author: "test", now: self.now(), ids: &self.ledger.ids };
+        let entering = Entering { workspace: self.workspace, author: "test", now: self.now(), ids: &self.ledger.ids };
         let appended = changes::append(&mut tx, &entering, &mut terms, &keyed).await.unwrap();
         tx.commit().await.unwrap();
         appended
@@ -197,12 +195,7 @@ pub fn program() -> Change {
 pub fn partner(key: &str) -> [Change; 2] {
     [
         Change::Partner { partner: key.to_owned(), profile: Profile::default() },
-        Change::Enrollment {
-            partner: key.to_owned(),
-            program: "saas".to_owned(),
-            status: Status::Active,
-            from: None,
-        },
+        Change::Enrollment { partner: key.to_owned(), program: "saas".to_owned(), status: Status::Active, from: None },
     ]
 }
 

@@ -99,9 +99,8 @@ async fn a_failed_group_answers_everybody(world: &World) {
 async fn an_import_counts_what_is_new(world: &World) {
     let bodies: Vec<Vec<u8>> =
         [1, 2, 2, 3].map(|n| serde_json::to_vec(&invoice_paid(n, "cus_1", &json!({}))).unwrap()).into();
-    let incoming = || {
-        bodies.iter().map(|body| Incoming { workspace: world.workspace, source: Source::Import, body }).collect()
-    };
+    let incoming =
+        || bodies.iter().map(|body| Incoming { workspace: world.workspace, source: Source::Import, body }).collect();
     let events: Vec<Incoming<'_>> = incoming();
     assert_eq!(world.inbox.import(&events).await.unwrap(), Imported { new: 3, duplicates: 1 });
     assert_eq!(world.inbox.import(&events).await.unwrap(), Imported { new: 0, duplicates: 4 });

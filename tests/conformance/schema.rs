@@ -31,8 +31,7 @@ async fn columns(db: &Db) -> BTreeSet<(String, String, String, bool)> {
         }
     };
     let mut tx = db.read().await.unwrap();
-    let rows: Vec<(String, String, String, i64)> =
-        on!(tx, conn => sqlx::query_as(sql).fetch_all(conn).await.unwrap());
+    let rows: Vec<(String, String, String, i64)> = on!(tx, conn => sqlx::query_as(sql).fetch_all(conn).await.unwrap());
     rows.into_iter()
         .map(|(table, column, kind, nullable)| {
             let kind = match kind.as_str() {
