@@ -116,8 +116,7 @@ impl Inbox {
     }
 
     fn prepare(&self, incoming: &Incoming<'_>) -> Result<(NewEvent, Option<String>), SubmitError> {
-        let envelope =
-            envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
+        let envelope = envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
         let ignored = if envelope.thin {
             Some(IgnoredReason::ThinEvent)
         } else if UNDERSTOOD.contains(&envelope.type_.as_str()) {

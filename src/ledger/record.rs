@@ -137,9 +137,10 @@ impl Ledger {
         if !joined.is_empty() {
             self.join(tx, workspace, &joined).await?;
         }
-        let ties = links.ties.iter().map(|(mode, text, customer)| {
-            (*mode, *text, links.customers[*customer].customer_id.as_str())
-        });
+        let ties = links
+            .ties
+            .iter()
+            .map(|(mode, text, customer)| (*mode, *text, links.customers[*customer].customer_id.as_str()));
         refs::tie(tx, workspace, ties).await
     }
 
@@ -198,12 +199,7 @@ impl Ledger {
     }
 }
 
-async fn keep_facts(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    read: &[Read],
-    links: &Links<'_>,
-) -> Result<(), StoreError> {
+async fn keep_facts(tx: &mut Tx, workspace: WorkspaceId, read: &[Read], links: &Links<'_>) -> Result<(), StoreError> {
     let with_facts = read.iter().filter_map(|read| read.found().map(|found| (read, found)));
     let mut rows = Vec::new();
     let mut noted = BTreeSet::new();

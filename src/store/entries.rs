@@ -171,8 +171,7 @@ impl TryFrom<Row> for Booked {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let unreadable =
-            |why: String| StoreError::Unreadable { what: "entry", key: row.entry_id.clone(), why };
+        let unreadable = |why: String| StoreError::Unreadable { what: "entry", key: row.entry_id.clone(), why };
         let kind = row.kind.parse().map_err(|error| unreadable(format!("{error}")))?;
         let component = row.component.parse().map_err(|error| unreadable(format!("{error}")))?;
         let currency = row.currency.parse().map_err(|error| unreadable(format!("{error}")))?;

@@ -230,13 +230,8 @@ pub struct Outcome<'a> {
 /// Writes what became of events.
 pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>]) -> Result<(), StoreError> {
     let mut recorded = Rows::new(&[("event_id", Text), ("shape", Int)]);
-    let mut others = Rows::new(&[
-        ("event_id", Text),
-        ("shape", Int),
-        ("status", Int),
-        ("reason", Text),
-        ("error", Text),
-    ]);
+    let mut others =
+        Rows::new(&[("event_id", Text), ("shape", Int), ("status", Int), ("reason", Text), ("error", Text)]);
     for outcome in outcomes {
         let (id, shape): (Cell<'_>, Cell<'_>) = (outcome.event_id.into(), outcome.shape.into());
         if outcome.status == EventStatus::Recorded {

@@ -44,8 +44,7 @@ impl StoredFacts {
 
 /// Keeps facts. Facts of an event that is read again replace the earlier ones.
 pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, facts: &[NewFacts<'_>]) -> Result<(), StoreError> {
-    let mut rows =
-        Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int), ("body", Text)]);
+    let mut rows = Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int), ("body", Text)]);
     for fact in facts {
         rows.push([fact.customer_id.into(), fact.event_id.into(), fact.shape.into(), fact.body.into()]);
     }

@@ -150,7 +150,8 @@ pub async fn upsert(tx: &mut Tx, workspace: WorkspaceId, payments: &[Payment]) -
             payment.merged_into.as_deref().into(),
         ]);
     }
-    let text = "INSERT INTO payments (workspace_id, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
+    let text =
+        "INSERT INTO payments (workspace_id, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
                                       paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into)
                 SELECT $1, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
                        paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into

@@ -42,8 +42,37 @@ impl Job {
     }
 }
 
-/// Adds jobs. One that waits untouched for the same customers will do for another.
+/// Adds jobs.
 pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, now: Time) -> Result<(), StoreError> {
+    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
+                SELECT $1, job_id, mode, clue, relink, $2, 0
+                FROM v";
+    rows_of(whom, ids).execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
+    Ok(())
+}
+
+/// Adds jobs, except where one waits untouched that wakes the same customers. Only under the lock without which no job
+/// is touched.
+pub async fn add_once(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    whom: &[Whom],
+    ids: &Ids,
+    now: Time,
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
+                SELECT $1, job_id, mode, clue, relink, $2, 0
+                FROM v
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM resettle r
+                    WHERE r.workspace_id = $1 AND r.cursor IS NULL AND r.relink >= v.relink
+                      AND COALESCE(r.clue, '') = COALESCE(v.clue, '') AND COALESCE(r.mode, -1) = COALESCE(v.mode, -1)
+                )";
+    rows_of(whom, ids).execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
+    Ok(())
+}
+
+fn rows_of<'a>(whom: &'a [Whom], ids: &Ids) -> Rows<'a> {
     let mut rows = Rows::new(&[("job_id", Text), ("mode", Int), ("clue", Text), ("relink", Int)]);
     for whom in whom {
         let (mode, clue, relink) = match whom {
@@ -53,16 +82,7 @@ pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, 
         };
         rows.push([ids.next("job").into(), mode.map(Mode::as_i64).into(), clue.into(), relink.into()]);
     }
-    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
-                SELECT $1, job_id, mode, clue, relink, $2, 0
-                FROM v
-                WHERE NOT EXISTS (
-                    SELECT 1 FROM resettle r
-                    WHERE r.workspace_id = $1 AND r.cursor IS NULL AND r.relink >= v.relink
-                      AND COALESCE(r.clue, '') = COALESCE(v.clue, '') AND COALESCE(r.mode, -1) = COALESCE(v.mode, -1)
-                )";
-    rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
-    Ok(())
+    rows
 }
 
 /// The jobs that are not done, oldest first.
@@ -82,12 +102,7 @@ pub async fn open(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec
 }
 
 /// The next customers that a job concerns.
-pub async fn next_page(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    job: &Job,
-    limit: i64,
-) -> Result<Vec<String>, StoreError> {
+pub async fn next_page(tx: &mut Tx, workspace: WorkspaceId, job: &Job, limit: i64) -> Result<Vec<String>, StoreError> {
     let after = job.cursor.as_deref().unwrap_or_default();
     let Some(clue) = &job.clue else {
         return Ok(on!(tx, conn => {
