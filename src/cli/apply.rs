@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
-use super::table::{self, Align, Table};
+use super::table::{self, Align, Rows};
 use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::money::decimal_text;
@@ -80,11 +80,7 @@ pub async fn apply(context: &Context, file: &ProgramFile, reprice: RepriceClosed
     Ok(count)
 }
 
-async fn planned(
-    context: &Context,
-    file: &ProgramFile,
-    reprice: RepriceClosed,
-) -> Result<(Plan, Arc<Terms>), Failure> {
+async fn planned(context: &Context, file: &ProgramFile, reprice: RepriceClosed) -> Result<(Plan, Arc<Terms>), Failure> {
     let terms = context.terms().await?;
     let closed_until = closed_until(context).await?;
     let plan = program::plan(file, &terms, context.clock.now(), closed_until, reprice);
@@ -124,7 +120,7 @@ fn print_plan(plan: &Plan, moved: &[Moved]) {
     }
     if !moved.is_empty() {
         println!("\nWhat is booked already would move:");
-        let mut table = Table::new(&[("partner", Align::Left), ("currency", Align::Left), ("difference", Align::Right)]);
+        let mut table = Rows::new(&[("partner", Align::Left), ("currency", Align::Left), ("difference", Align::Right)]);
         for moved in moved {
             let difference = decimal_text(moved.difference, moved.currency);
             table.row([moved.partner.clone(), moved.currency.to_string(), difference]);
@@ -134,11 +130,8 @@ fn print_plan(plan: &Plan, moved: &[Moved]) {
 }
 
 fn print_json(plan: &Plan, moved: &[Moved], dry_run: bool) -> Result<(), Failure> {
-    let changes: Vec<serde_json::Value> = plan
-        .changes
-        .iter()
-        .map(|(key, change)| serde_json::json!({ "key": key, "change": change }))
-        .collect();
+    let changes: Vec<serde_json::Value> =
+        plan.changes.iter().map(|(key, change)| serde_json::json!({ "key": key, "change": change })).collect();
     let moves: Vec<serde_json::Value> = moved
         .iter()
         .map(|moved| {

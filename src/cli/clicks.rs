@@ -50,12 +50,11 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Import(arguments) = command;
     let which = Which { workspace: arguments.workspace.clone(), mode: None };
     let context = Context::open(config, &which).await?;
-    let text = std::fs::read(&arguments.file)
-        .map_err(Failure::system(format!("cannot read {}", arguments.file.display())))?;
+    let text =
+        std::fs::read(&arguments.file).map_err(Failure::system(format!("cannot read {}", arguments.file.display())))?;
     let terms = context.terms().await?;
-    let clicks = read(&text, &terms, context.clock.now()).map_err(|problems| {
-        Failure::Said(format!("nothing was imported:\n{}", problems.join("\n")))
-    })?;
+    let clicks = read(&text, &terms, context.clock.now())
+        .map_err(|problems| Failure::Said(format!("nothing was imported:\n{}", problems.join("\n"))))?;
     let mut tx = context.db.write(Urgency::Now).await?;
     let mut new = Vec::new();
     for group in clicks.chunks(GROUP) {

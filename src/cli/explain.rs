@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
-use super::table::{self, Align, Table, moment};
+use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::domain::money::{Money, decimal_text};
 use crate::ledger::explain::{Explained, Explanation, explain_reference};
@@ -75,7 +75,7 @@ fn print_text(explained: &Explained) {
         return;
     }
     println!("\nIn the ledger");
-    let mut table = Table::new(&[
+    let mut table = Rows::new(&[
         ("occurred", Align::Left),
         ("kind", Align::Left),
         ("partner", Align::Left),

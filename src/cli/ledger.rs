@@ -18,8 +18,20 @@ const PAGE: i64 = 1000;
 
 /// The columns, in order. Stable.
 const HEADER: [&str; 14] = [
-    "entry_id", "occurred_at", "booked_at", "available_at", "partner_key", "program", "component", "kind", "amount",
-    "currency", "payment_ref", "event_id", "payout_id", "reason",
+    "entry_id",
+    "occurred_at",
+    "booked_at",
+    "available_at",
+    "partner_key",
+    "program",
+    "component",
+    "kind",
+    "amount",
+    "currency",
+    "payment_ref",
+    "event_id",
+    "payout_id",
+    "reason",
 ];
 
 /// Export the ledger.

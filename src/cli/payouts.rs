@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Failure;
 use super::context::{Context, Which};
-use super::table::{self, Align, Table, moment};
+use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::domain::calendar::Month;
 use crate::domain::money::decimal_text;
@@ -29,10 +29,14 @@ pub enum Command {
     #[command(after_help = "Example:\n  commission-bridge payouts approve 2026-10")]
     Approve(Named),
     /// Mark a batch's payouts, or one partner's, as paid
-    #[command(after_help = "Example:\n  commission-bridge payouts mark-paid 2026-10 --partner acme --external-id TX123")]
+    #[command(
+        after_help = "Example:\n  commission-bridge payouts mark-paid 2026-10 --partner acme --external-id TX123"
+    )]
     MarkPaid(MarkPaid),
     /// Write a batch as a file
-    #[command(after_help = "Example:\n  commission-bridge payouts export 2026-10 --format generic --output payouts.csv")]
+    #[command(
+        after_help = "Example:\n  commission-bridge payouts export 2026-10 --format generic --output payouts.csv"
+    )]
     Export(Export),
 }
 
@@ -178,12 +182,8 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         println!("No month has been closed yet: commission-bridge payouts close --month YYYY-MM");
         return Ok(());
     }
-    let mut table = Table::new(&[
-        ("month", Align::Left),
-        ("batch", Align::Left),
-        ("status", Align::Left),
-        ("closed", Align::Left),
-    ]);
+    let mut table =
+        Rows::new(&[("month", Align::Left), ("batch", Align::Left), ("status", Align::Left), ("closed", Align::Left)]);
     for batch in &batches {
         table.row([batch.month.clone(), batch.batch_id.clone(), batch.status.clone(), moment(batch.closed_at())]);
     }
@@ -206,7 +206,7 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
         println!("Nothing was payable.");
         return Ok(());
     }
-    let mut table = Table::new(&[
+    let mut table = Rows::new(&[
         ("partner", Align::Left),
         ("currency", Align::Left),
         ("method", Align::Left),

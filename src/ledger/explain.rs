@@ -55,9 +55,9 @@ pub async fn explain_reference(
     let cases = load_cases(&mut tx, workspace, customers.into_iter().collect()).await?;
     let lookups = load_lookups(&mut tx, workspace, &cases, &terms).await?;
     let Some(case) = cases.into_iter().next() else { return Ok(Explanation::Unknown) };
-    let decided = case.events.and_then(|events| {
-        explain(&fold(&events), &terms, &lookups, now).map_err(|error| error.to_string())
-    });
+    let decided = case
+        .events
+        .and_then(|events| explain(&fold(&events), &terms, &lookups, now).map_err(|error| error.to_string()));
     let decisions = match decided {
         Ok(decisions) => decisions,
         Err(reason) => return Ok(Explanation::Parked(reason)),

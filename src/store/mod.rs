@@ -19,7 +19,7 @@ pub mod resettle;
 pub mod rows;
 pub mod workspaces;
 
-pub use db::{Db, Engine, OpenError};
+pub use db::{Db, Durability, Engine, OpenError};
 pub use tx::{Inner, Tx, Urgency};
 
 use crate::domain::Time;

@@ -265,6 +265,21 @@ pub async fn find(
     Ok(None)
 }
 
+/// How many payments have a reason code.
+pub async fn count_of_code(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, code: &str) -> Result<i64, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT COUNT(*) FROM payments
+             WHERE workspace_id = $1 AND mode = $2 AND code = $3 AND merged_into IS NULL",
+        )
+        .bind(workspace.0)
+        .bind(mode.as_i64())
+        .bind(code)
+        .fetch_one(conn)
+        .await?
+    }))
+}
+
 /// The main references of some payments; unknown ones are left out.
 pub async fn main_refs(
     tx: &mut Tx,
