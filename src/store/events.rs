@@ -212,6 +212,42 @@ pub async fn by_keys(
     rows.fetch(tx, text, &[workspace.0.into()]).await
 }
 
+/// How many recorded events are of types `LIKE` a pattern.
+pub async fn recorded_of_type(tx: &mut Tx, workspace: WorkspaceId, pattern: &str) -> Result<i64, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE workspace_id = $1 AND status = 1 AND type LIKE $2")
+            .bind(workspace.0)
+            .bind(pattern)
+            .fetch_one(conn)
+            .await?
+    }))
+}
+
+/// A page of recorded events in order of id and shape, after `after`, with their bodies.
+pub async fn recorded_page(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    after: Option<(&str, i64)>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (id, shape) = after.unwrap_or(("", i64::MIN));
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT event_id, shape, mode, status, payload_codec, payload
+             FROM events
+             WHERE workspace_id = $1 AND (event_id, shape) > ($2, $3) AND status = 1
+             ORDER BY event_id, shape
+             LIMIT $4",
+        )
+        .bind(workspace.0)
+        .bind(id)
+        .bind(shape)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
 /// What became of an event, to be written.
 #[derive(Debug)]
 pub struct Outcome<'a> {

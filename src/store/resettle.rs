@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
-use super::{Mode, StoreError, Tx, WorkspaceId, micros};
+use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::ids::Ids;
 use crate::on;
@@ -177,4 +177,15 @@ pub async fn advance(
         })
     };
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+/// When the newest of the jobs that are not done was added.
+pub async fn newest(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<Time>, StoreError> {
+    let at: Option<i64> = on!(tx, conn => {
+        sqlx::query_scalar("SELECT MAX(created_at) FROM resettle WHERE workspace_id = $1")
+            .bind(workspace.0)
+            .fetch_one(conn)
+            .await?
+    });
+    Ok(at.map(from_micros))
 }
