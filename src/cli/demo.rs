@@ -94,7 +94,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
         keep(&url, address).await;
     }
     service.stop().await;
-    if report.differences.is_empty() { Ok(()) } else { Err(Failure::Answered) }
+    if report.is_clean() { Ok(()) } else { Err(Failure::Answered) }
 }
 
 /// A folder that goes when the demo does.

@@ -27,10 +27,10 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     let context = Context::open(config, &which).await?;
     context.catch_up().await?;
     let bar = progress(None, "customers verified");
-    let report = context.ledger().verify(context.workspace, |done| bar.set_position(done as u64)).await?;
+    let report = context.ledger().verify(context.workspace, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     print(&report, arguments.json)?;
-    if report.differences.is_empty() { Ok(()) } else { Err(Failure::Answered) }
+    if report.is_clean() { Ok(()) } else { Err(Failure::Answered) }
 }
 
 /// Prints a report.
@@ -44,16 +44,17 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
             "parked": report.parked,
             "events": {
                 "pending": report.pending,
-                "recorded": report.recorded,
+                "recorded": report.events,
                 "ignored": report.ignored,
                 "failed": report.failed,
             },
+            "different": report.different,
             "differences": report.differences,
         }));
     }
     println!(
         "Rebuilt {} payments of {} customers from {} events and compared them with {} entries.",
-        report.payments, report.customers, report.recorded, report.entries
+        report.payments, report.customers, report.events, report.entries
     );
     for (count, what) in [
         (report.waiting, "customers are not settled yet and were not compared"),
@@ -66,10 +67,10 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
             println!("  {count} {what}");
         }
     }
-    if report.differences.is_empty() {
+    if report.is_clean() {
         println!("The ledger is right to the last minor unit.");
     } else {
-        println!("\n{} differences:", report.differences.len());
+        println!("\n{} differences:", report.different);
         for difference in &report.differences {
             println!("  {difference}");
         }
