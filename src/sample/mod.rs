@@ -72,3 +72,6 @@ pub use books::{Books, Payment};
 pub use event::{Event, Kind, Object};
 pub use merchant::{Business, InvoiceEvents, Options, RefundEvents, business};
 pub use shape::{Shape, render, render_all};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Subscriptions as contracts: what is subscribed to, at which price, with which discount.
 
-use chrono::Months;
+use chrono::{Duration, Months};
 
 use super::billing::{Bill, Entry, Pay, Plan};
 use super::buyer::{Buyer, Tax};
