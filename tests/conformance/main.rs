@@ -5,6 +5,7 @@ mod harness;
 mod changes;
 mod intake;
 mod ledger;
+mod merchant;
 mod schema;
 mod verify;
 mod worker;
