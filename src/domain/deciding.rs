@@ -251,7 +251,7 @@ impl<'a> Deciding<'a> {
         let refused =
             |kind, refusal, trace: Trace| Outcome { kind, paid, answer: Answer::Refused(refusal), trace: trace.into_lines() };
         let nobody = |code| Refusal { code, partner: None, program: None };
-        if payment.voided.is_some() && paid <= 0 {
+        if self.is_voided(payment) && paid <= 0 {
             return Ok(refused(kind, nobody(Code::Voided), trace));
         }
         if paid <= 0 {
@@ -365,6 +365,10 @@ impl<'a> Deciding<'a> {
             && standing.free.iter().any(began_free)
     }
 
+    fn is_voided(&self, payment: &Payment) -> bool {
+        payment.voided.as_ref().is_some_and(|voided| voided.at <= self.now)
+    }
+
     fn rejection(&self, payment: &Payment) -> Option<String> {
         let reviews = &self.context.terms.reviews;
         payment.references.iter().find_map(|reference| match reviews.get(reference) {
@@ -395,13 +399,13 @@ impl<'a> Deciding<'a> {
         };
         match answer {
             Answer::Refused(refusal) => {
-                decision.code = if payment.voided.is_some() { Code::Voided } else { refusal.code };
+                decision.code = if self.is_voided(payment) { Code::Voided } else { refusal.code };
                 decision.partner = refusal.partner;
                 decision.program = refusal.program;
                 decision.taken_back = taken(payment, paid, 0, self.now).now();
             }
             Answer::Unpriced(unpriced) => {
-                decision.code = if payment.voided.is_some() { Code::Voided } else { unpriced.code };
+                decision.code = if self.is_voided(payment) { Code::Voided } else { unpriced.code };
                 decision.partner = Some(unpriced.credit.partner);
                 decision.program = Some(unpriced.credit.program);
                 decision.version = Some(unpriced.version);
@@ -464,7 +468,7 @@ impl<'a> Deciding<'a> {
             });
         }
         decision.amount = decision.steps.iter().map(|step| step.amount).sum();
-        decision.code = code_of(payment, paid, &credited.taken);
+        decision.code = if self.is_voided(payment) { Code::Voided } else { code_of(paid, &credited.taken) };
         say(decision, &|| format!("on hold until {available_at} ({} days after payment)", credited.hold_days));
         if let Some(due) = credited.taken.next_change_at {
             say(decision, &|| format!("a refund takes effect at {due}"));
@@ -580,10 +584,7 @@ fn take_places(
 }
 
 /// Credited, unless all of it was taken back.
-fn code_of(payment: &Payment, paid: i64, taken: &Taken) -> Code {
-    if payment.voided.is_some() {
-        return Code::Voided;
-    }
+fn code_of(paid: i64, taken: &Taken) -> Code {
     match taken.levels.last() {
         Some(level) if level.taken >= paid && level.disputed > 0 => Code::Disputed,
         Some(level) if level.taken >= paid => Code::Refunded,

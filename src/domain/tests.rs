@@ -265,6 +265,16 @@ fn clues_of_programs_that_differ_about_touch_have_one_order() {
     assert_eq!(story.answer("2026-02-01", "in_1").1, "b", "the last touch, unless all programs go by the first");
 }
 
+#[test]
+fn a_voided_invoice_earns_until_it_is_voided() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.voids("in_1", "2026-01-09");
+    assert_eq!(story.answer("2026-01-08", "in_1"), ("credited", "acme".to_owned(), 200));
+    assert_eq!(story.decide("2026-01-08").settle_due_at, Some(at("2026-01-09")));
+    assert_eq!(story.answer("2026-01-09", "in_1"), ("voided", "acme".to_owned(), 0));
+}
+
 fn first_version(program: &str, terms: ProgramTerms) -> Change {
     let from = at("2020-01-01");
     Change::ProgramVersion {
