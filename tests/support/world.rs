@@ -31,13 +31,18 @@ impl World {
 
     /// What is decided about everybody, given the facts that arrived.
     pub fn decide(&self, arrived: &[EventFacts], now: Time) -> Vec<Decision> {
-        let lookups = lookups_of(arrived);
-        let mut decisions = Vec::new();
-        for events in customers(arrived, &self.terms) {
-            decisions.extend(decide(&fold(&events), &self.terms, &lookups, now).expect("real money").payments);
-        }
-        decisions
+        decide_all(arrived, &self.terms, now)
     }
+}
+
+/// What is decided about everybody whose facts these are.
+pub fn decide_all(facts: &[EventFacts], terms: &Terms, now: Time) -> Vec<Decision> {
+    let lookups = lookups_of(facts);
+    let mut decisions = Vec::new();
+    for events in customers(facts, terms) {
+        decisions.extend(decide(&fold(&events), terms, &lookups, now).expect("real money").payments);
+    }
+    decisions
 }
 
 /// The terms of a program file that is applied at `at`.
