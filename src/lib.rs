@@ -10,5 +10,17 @@
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 6. [`store`]: the only room that knows a database.
 
+pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod http;
+pub mod ids;
+pub mod intake;
+pub mod ledger;
+pub mod payouts;
+pub mod program;
 pub mod sample;
+pub mod store;
+pub mod stripe;
+pub mod worker;

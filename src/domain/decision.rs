@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 use super::currency::Currency;
+use super::deciding::Deciding;
+use super::history::History;
 use super::money::Overflow;
-use super::terms::{Kind, PartnerKey, ProgramKey};
+use super::terms::{Kind, PartnerKey, ProgramKey, Terms};
+use super::trace::Trace;
 
 /// Why a payment was credited, or was not. The texts are stable API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,7 +183,7 @@ pub struct Step {
     pub amount: i64,
     /// The event that said so.
     pub event_id: Option<String>,
-    /// `payment`, `refund`, `refund_failed`, `dispute`, `dispute_returned`, `credit_note`, `credit_note_voided`.
+    /// `payment`, `refund`, `refund_failed`, `dispute`, `dispute_returned`, `credit_note`, `credit_note_voided`, `voided`.
     pub reason: &'static str,
 }
 
@@ -195,4 +198,20 @@ pub enum DecideError {
         /// What happened.
         source: Overflow,
     },
+}
+
+/// Decides every payment of one customer as of `now`.
+///
+/// # Errors
+/// [`DecideError::Overflow`] where amounts or rates are too large for exact arithmetic.
+pub fn decide(history: &History, terms: &Terms, lookups: &Lookups, now: Time) -> Result<Decisions, DecideError> {
+    Deciding::new(history, terms, lookups, now, Trace::off()).run()
+}
+
+/// The same, with a trace in each decision: evidence, rule and arithmetic in sentences.
+///
+/// # Errors
+/// As [`decide`].
+pub fn explain(history: &History, terms: &Terms, lookups: &Lookups, now: Time) -> Result<Decisions, DecideError> {
+    Deciding::new(history, terms, lookups, now, Trace::on()).run()
 }

@@ -1,11 +1,29 @@
 //! The pure middle: no async, no SQL, no HTTP, no clock. Everything about money is decided here.
 
+pub mod attribution;
+pub mod base;
+pub mod booking;
 pub mod calendar;
 pub mod currency;
+pub mod deciding;
 pub mod decision;
+pub mod entry;
+pub mod evidence;
 pub mod facts;
+pub mod history;
+pub mod joining;
+pub mod mask;
 pub mod money;
+pub mod netting;
+pub mod pricing;
+pub mod standing;
+pub mod taken;
 pub mod terms;
+pub mod trace;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
+mod tests;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
 pub type Time = chrono::DateTime<chrono::Utc>;

@@ -67,6 +67,13 @@ pub enum Change {
         /// Every setting.
         terms: ProgramTerms,
     },
+    /// A program is called something else; its terms stay.
+    ProgramName {
+        /// Which.
+        program: ProgramKey,
+        /// Its display name from now on.
+        name: String,
+    },
     /// A program is archived or taken up again.
     ProgramStatus {
         /// Which.
@@ -588,12 +595,13 @@ pub struct Version {
 }
 
 impl Program {
-    /// The version in force at `at`: the newest of those that began, or the first for payments older than all.
+    /// The version in force at `at`: the last published of those that had begun, or the first for payments older than
+    /// all. So a back-dated version also takes over from older ones that begin later.
     pub fn version_at(&self, at: Time) -> Option<&Version> {
         self.versions
             .iter()
             .filter(|version| version.in_force_from <= at)
-            .max_by_key(|version| (version.in_force_from, version.number))
+            .max_by_key(|version| version.number)
             .or_else(|| self.versions.first())
     }
 
@@ -729,6 +737,7 @@ impl Terms {
                     terms,
                 });
             }
+            Change::ProgramName { program, name } => self.programs.entry(program).or_default().name = name,
             Change::ProgramStatus { program, status, from } => {
                 // A status entered later is a change: the program was active before.
                 let program = self.programs.entry(program).or_default();

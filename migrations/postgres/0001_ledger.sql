@@ -1,0 +1,255 @@
+-- Every key begins with the workspace; times are unix microseconds; amounts are minor units.
+-- Texts compare by their bytes, as in SQLite, so that both engines page in the same order.
+
+CREATE TABLE workspaces (
+    workspace_id BIGINT NOT NULL PRIMARY KEY,
+    key TEXT COLLATE "C" NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+
+-- What people entered, in order, for ever.
+CREATE TABLE changes (
+    workspace_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    entered_at BIGINT NOT NULL,
+    author TEXT COLLATE "C" NOT NULL,
+    natural_key TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, seq),
+    UNIQUE (workspace_id, natural_key)
+);
+
+-- A row to hold while doing what one process at a time may do; `version` tells who did not hold it that it was done.
+CREATE TABLE locks (
+    workspace_id BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, name)
+);
+
+-- Raw events, as received. Status: 0 pending, 1 recorded, 2 ignored, 3 failed.
+CREATE TABLE events (
+    workspace_id BIGINT NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    shape BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    type TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    status BIGINT NOT NULL,
+    reason TEXT COLLATE "C",
+    error TEXT COLLATE "C",
+    payload_codec BIGINT NOT NULL,
+    payload BYTEA NOT NULL,
+    PRIMARY KEY (workspace_id, event_id, shape)
+);
+-- The payload is compressed already: PostgreSQL compressing it again costs more than the rest of the insert.
+ALTER TABLE events ALTER COLUMN payload SET STORAGE EXTERNAL;
+CREATE INDEX events_pending ON events (workspace_id, received_at) WHERE status = 0;
+CREATE INDEX events_failed ON events (workspace_id, received_at) WHERE status = 3;
+
+-- Who pays the merchant.
+CREATE TABLE customers (
+    workspace_id BIGINT NOT NULL,
+    customer_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    dirty_version BIGINT NOT NULL,
+    settled_version BIGINT NOT NULL,
+    settle_due_at BIGINT,
+    settled_at BIGINT,
+    failures BIGINT NOT NULL,
+    error TEXT COLLATE "C",
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, customer_id)
+);
+CREATE INDEX customers_due ON customers (workspace_id, settle_due_at) WHERE settle_due_at IS NOT NULL;
+
+-- What each event says about a customer.
+CREATE TABLE facts (
+    workspace_id BIGINT NOT NULL,
+    customer_id TEXT COLLATE "C" NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    shape BIGINT NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, customer_id, event_id, shape)
+);
+
+-- Whose a Stripe id or customer key is.
+CREATE TABLE refs (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    ref TEXT COLLATE "C" NOT NULL,
+    customer_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, mode, ref)
+);
+-- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
+CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
+
+-- Evidence by which the customers that wait for something are found.
+CREATE TABLE clues (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    clue TEXT COLLATE "C" NOT NULL,
+    customer_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, mode, clue, customer_id)
+);
+
+-- The last decision about each payment.
+CREATE TABLE payments (
+    workspace_id BIGINT NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    customer_id TEXT COLLATE "C" NOT NULL,
+    ref TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    paid BIGINT NOT NULL,
+    taken_back BIGINT NOT NULL,
+    paid_at BIGINT NOT NULL,
+    code TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C",
+    program_key TEXT COLLATE "C",
+    version BIGINT,
+    amount BIGINT NOT NULL,
+    decided_at BIGINT NOT NULL,
+    merged_into TEXT COLLATE "C",
+    PRIMARY KEY (workspace_id, payment_id)
+);
+CREATE INDEX payments_of_customer ON payments (workspace_id, customer_id);
+
+-- Every reference a payment is known by.
+CREATE TABLE payment_refs (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    ref TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, mode, ref)
+);
+
+-- The ledger. Nothing in it is ever changed.
+CREATE TABLE entries (
+    workspace_id BIGINT NOT NULL,
+    entry_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    program_key TEXT COLLATE "C",
+    component TEXT COLLATE "C" NOT NULL,
+    revision BIGINT NOT NULL,
+    payment_id TEXT COLLATE "C",
+    amount BIGINT NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    occurred_at BIGINT NOT NULL,
+    booked_at BIGINT NOT NULL,
+    available_at BIGINT NOT NULL,
+    event_id TEXT COLLATE "C",
+    payout_id TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
+    digest TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, entry_id),
+    UNIQUE (workspace_id, payment_id, partner_key, program_key, component, revision)
+);
+CREATE UNIQUE INDEX entries_of_payout ON entries (workspace_id, payout_id, kind, revision) WHERE payout_id IS NOT NULL;
+CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, entry_id);
+
+CREATE FUNCTION entries_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger is append-only: an entry is corrected by a further entry';
+END
+$$;
+CREATE TRIGGER entries_no_change BEFORE UPDATE OR DELETE ON entries
+    FOR EACH ROW EXECUTE FUNCTION entries_are_final();
+CREATE TRIGGER entries_no_truncate BEFORE TRUNCATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION entries_are_final();
+
+-- Which promotion code id has which text.
+CREATE TABLE promotion_codes (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    promotion_code_id TEXT COLLATE "C" NOT NULL,
+    code TEXT COLLATE "C" NOT NULL,
+    event_created_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, promotion_code_id)
+);
+
+CREATE TABLE clicks (
+    workspace_id BIGINT NOT NULL,
+    click_id TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    program_key TEXT COLLATE "C",
+    clicked_at BIGINT NOT NULL,
+    entered_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, click_id)
+);
+CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
+
+-- Changes that concern many customers, worked off in pages.
+CREATE TABLE resettle (
+    workspace_id BIGINT NOT NULL,
+    job_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT,
+    clue TEXT COLLATE "C",
+    cursor TEXT COLLATE "C",
+    relink BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    done BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, job_id)
+);
+
+-- A month's payouts.
+CREATE TABLE batches (
+    workspace_id BIGINT NOT NULL,
+    batch_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    month TEXT COLLATE "C" NOT NULL,
+    period_start_at BIGINT NOT NULL,
+    period_end_at BIGINT NOT NULL,
+    cut_off_at BIGINT NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    closed_at BIGINT NOT NULL,
+    approved_at BIGINT,
+    paid_at BIGINT,
+    PRIMARY KEY (workspace_id, batch_id),
+    UNIQUE (workspace_id, mode, month)
+);
+
+-- One partner's money in one currency by one method.
+CREATE TABLE payouts (
+    workspace_id BIGINT NOT NULL,
+    payout_id TEXT COLLATE "C" NOT NULL,
+    batch_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    destination TEXT COLLATE "C",
+    status TEXT COLLATE "C" NOT NULL,
+    amount BIGINT NOT NULL,
+    opening BIGINT NOT NULL,
+    earned BIGINT NOT NULL,
+    reversed BIGINT NOT NULL,
+    adjustments BIGINT NOT NULL,
+    closing BIGINT NOT NULL,
+    minimum BIGINT NOT NULL,
+    entry_count BIGINT NOT NULL,
+    reason TEXT COLLATE "C",
+    reference TEXT COLLATE "C" NOT NULL,
+    profile TEXT COLLATE "C" NOT NULL,
+    sent_at BIGINT,
+    settled_at BIGINT,
+    external_id TEXT COLLATE "C",
+    failure_reason TEXT COLLATE "C",
+    PRIMARY KEY (workspace_id, payout_id),
+    UNIQUE (workspace_id, batch_id, partner_key, currency, method)
+);
+
+-- Which entries a payout pays; each at most once while it lives.
+CREATE TABLE payout_entries (
+    workspace_id BIGINT NOT NULL,
+    payout_id TEXT COLLATE "C" NOT NULL,
+    entry_id TEXT COLLATE "C" NOT NULL,
+    live BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, payout_id, entry_id)
+);
+CREATE UNIQUE INDEX payout_entries_live ON payout_entries (workspace_id, entry_id) WHERE live = 1;

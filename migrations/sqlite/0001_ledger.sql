@@ -1,0 +1,251 @@
+-- Every key begins with the workspace; times are unix microseconds; amounts are minor units.
+
+CREATE TABLE workspaces (
+    workspace_id INTEGER NOT NULL PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- What people entered, in order, for ever.
+CREATE TABLE changes (
+    workspace_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    entered_at INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    natural_key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, seq),
+    UNIQUE (workspace_id, natural_key)
+) STRICT;
+
+-- A row to hold while doing what one process at a time may do; `version` tells who did not hold it that it was done.
+CREATE TABLE locks (
+    workspace_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- Raw events, as received. Status: 0 pending, 1 recorded, 2 ignored, 3 failed.
+CREATE TABLE events (
+    workspace_id INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    shape INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT,
+    error TEXT,
+    payload_codec INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (workspace_id, event_id, shape)
+) STRICT;
+CREATE INDEX events_pending ON events (workspace_id, received_at) WHERE status = 0;
+CREATE INDEX events_failed ON events (workspace_id, received_at) WHERE status = 3;
+
+-- Who pays the merchant.
+CREATE TABLE customers (
+    workspace_id INTEGER NOT NULL,
+    customer_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    dirty_version INTEGER NOT NULL,
+    settled_version INTEGER NOT NULL,
+    settle_due_at INTEGER,
+    settled_at INTEGER,
+    failures INTEGER NOT NULL,
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, customer_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX customers_due ON customers (workspace_id, settle_due_at) WHERE settle_due_at IS NOT NULL;
+
+-- What each event says about a customer.
+CREATE TABLE facts (
+    workspace_id INTEGER NOT NULL,
+    customer_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    shape INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, customer_id, event_id, shape)
+) STRICT, WITHOUT ROWID;
+
+-- Whose a Stripe id or customer key is.
+CREATE TABLE refs (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    ref TEXT NOT NULL,
+    customer_id TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, ref)
+) STRICT, WITHOUT ROWID;
+-- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
+CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
+
+-- Evidence by which the customers that wait for something are found.
+CREATE TABLE clues (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    clue TEXT NOT NULL,
+    customer_id TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, clue, customer_id)
+) STRICT, WITHOUT ROWID;
+
+-- The last decision about each payment.
+CREATE TABLE payments (
+    workspace_id INTEGER NOT NULL,
+    payment_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    customer_id TEXT NOT NULL,
+    ref TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    paid INTEGER NOT NULL,
+    taken_back INTEGER NOT NULL,
+    paid_at INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    partner_key TEXT,
+    program_key TEXT,
+    version INTEGER,
+    amount INTEGER NOT NULL,
+    decided_at INTEGER NOT NULL,
+    merged_into TEXT,
+    PRIMARY KEY (workspace_id, payment_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payments_of_customer ON payments (workspace_id, customer_id);
+
+-- Every reference a payment is known by.
+CREATE TABLE payment_refs (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    ref TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, ref)
+) STRICT, WITHOUT ROWID;
+
+-- The ledger. Nothing in it is ever changed.
+CREATE TABLE entries (
+    workspace_id INTEGER NOT NULL,
+    entry_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    partner_key TEXT NOT NULL,
+    program_key TEXT,
+    component TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    payment_id TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    booked_at INTEGER NOT NULL,
+    available_at INTEGER NOT NULL,
+    event_id TEXT,
+    payout_id TEXT,
+    reason TEXT,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, entry_id),
+    UNIQUE (workspace_id, payment_id, partner_key, program_key, component, revision)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_of_payout ON entries (workspace_id, payout_id, kind, revision) WHERE payout_id IS NOT NULL;
+CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, entry_id);
+
+CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is append-only: an entry is corrected by a further entry');
+END;
+CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is append-only: an entry is corrected by a further entry');
+END;
+
+-- Which promotion code id has which text.
+CREATE TABLE promotion_codes (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    promotion_code_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    event_created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, mode, promotion_code_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE clicks (
+    workspace_id INTEGER NOT NULL,
+    click_id TEXT NOT NULL,
+    partner_key TEXT NOT NULL,
+    program_key TEXT,
+    clicked_at INTEGER NOT NULL,
+    entered_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, click_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
+
+-- Changes that concern many customers, worked off in pages.
+CREATE TABLE resettle (
+    workspace_id INTEGER NOT NULL,
+    job_id TEXT NOT NULL,
+    mode INTEGER,
+    clue TEXT,
+    cursor TEXT,
+    relink INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, job_id)
+) STRICT, WITHOUT ROWID;
+
+-- A month's payouts.
+CREATE TABLE batches (
+    workspace_id INTEGER NOT NULL,
+    batch_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    month TEXT NOT NULL,
+    period_start_at INTEGER NOT NULL,
+    period_end_at INTEGER NOT NULL,
+    cut_off_at INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    closed_at INTEGER NOT NULL,
+    approved_at INTEGER,
+    paid_at INTEGER,
+    PRIMARY KEY (workspace_id, batch_id),
+    UNIQUE (workspace_id, mode, month)
+) STRICT, WITHOUT ROWID;
+
+-- One partner's money in one currency by one method.
+CREATE TABLE payouts (
+    workspace_id INTEGER NOT NULL,
+    payout_id TEXT NOT NULL,
+    batch_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    partner_key TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    method TEXT NOT NULL,
+    destination TEXT,
+    status TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    opening INTEGER NOT NULL,
+    earned INTEGER NOT NULL,
+    reversed INTEGER NOT NULL,
+    adjustments INTEGER NOT NULL,
+    closing INTEGER NOT NULL,
+    minimum INTEGER NOT NULL,
+    entry_count INTEGER NOT NULL,
+    reason TEXT,
+    reference TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    sent_at INTEGER,
+    settled_at INTEGER,
+    external_id TEXT,
+    failure_reason TEXT,
+    PRIMARY KEY (workspace_id, payout_id),
+    UNIQUE (workspace_id, batch_id, partner_key, currency, method)
+) STRICT, WITHOUT ROWID;
+
+-- Which entries a payout pays; each at most once while it lives.
+CREATE TABLE payout_entries (
+    workspace_id INTEGER NOT NULL,
+    payout_id TEXT NOT NULL,
+    entry_id TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, payout_id, entry_id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX payout_entries_live ON payout_entries (workspace_id, entry_id) WHERE live = 1;

@@ -1,0 +1,245 @@
+//! Configuration: flags, then environment, then `commission-bridge.toml`, then defaults. Secrets may also come from files
+//! named by `*_FILE` variables, and are never printed.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+/// The flags that every command has. Each also has an environment variable and a key in the file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// Where the ledger lives: sqlite://FILE or postgres://USER@HOST/NAME [default: sqlite://commission-bridge.db]
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// A configuration file [default: commission-bridge.toml, where there is one]
+    #[arg(long, global = true, env = "COMMISSION_BRIDGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Log filter, such as info, debug or commission_bridge=debug [default: info for serve, warn otherwise]
+    #[arg(long, global = true, env = "LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// The flags of commands that serve.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeFlags {
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// The webhook endpoint's signing secret (whsec_…); several, separated by commas, while one is rotated
+    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub stripe_webhook_secret: Option<String>,
+    /// Where this service is reached from outside, for the URLs that it prints [default: http:// and the address]
+    #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+/// What the file may say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    database_url: Option<String>,
+    listen: Option<String>,
+    stripe_webhook_secret: Option<Secret>,
+    stripe_api_key: Option<Secret>,
+    stripe_api_base: Option<String>,
+    smtp_url: Option<Secret>,
+    public_url: Option<String>,
+    log: Option<String>,
+}
+
+/// A text that is never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Everything that is configured.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the ledger lives.
+    pub database_url: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Signing secrets, comma-separated; none until one is set.
+    pub stripe_webhook_secret: Option<Secret>,
+    /// Stripe key for calls out.
+    pub stripe_api_key: Option<Secret>,
+    /// Where Stripe's API is, when not at Stripe's own address.
+    pub stripe_api_base: Option<String>,
+    /// Mail server.
+    pub smtp_url: Option<Secret>,
+    /// Where this service is reached from outside.
+    pub public_url: String,
+    /// Log filter, if one was chosen.
+    pub log: Option<String>,
+    /// The configuration file that was read, if any.
+    pub file: Option<PathBuf>,
+}
+
+/// What is wrong with the configuration, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was named cannot be read.
+    #[error("cannot read {path}: {source}. Check the path and its permissions")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The configuration file has a mistake.
+    #[error("{path}: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and what was expected.
+        message: String,
+    },
+    /// The address to listen on is none.
+    #[error("LISTEN is {0:?}: expected an address and a port, such as 127.0.0.1:8080")]
+    Listen(String),
+}
+
+const DEFAULT_FILE: &str = "commission-bridge.toml";
+const DEFAULT_DATABASE: &str = "sqlite://commission-bridge.db";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+impl Config {
+    /// Reads the configuration. `environment` is how a variable is looked up.
+    ///
+    /// # Errors
+    /// [`ConfigError`], in words.
+    pub fn load(
+        flags: &Flags,
+        serve: &ServeFlags,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let (file, path) = read_file(flags.config.as_deref())?;
+        let secret =
+            |flag: Option<&String>, name: &str, filed: Option<Secret>| -> Result<Option<Secret>, ConfigError> {
+                let direct = flag.cloned().or_else(|| environment(name)).filter(|text| !text.is_empty());
+                if let Some(text) = direct {
+                    return Ok(Some(Secret::new(text)));
+                }
+                match environment(&format!("{name}_FILE")) {
+                    Some(path) => read_secret(Path::new(&path)).map(Some),
+                    None => Ok(filed),
+                }
+            };
+        let listen = serve.listen.clone().or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        let listen: SocketAddr = listen.parse().map_err(|_| ConfigError::Listen(listen))?;
+        let public_url = serve.public_url.clone().or(file.public_url).unwrap_or_else(|| format!("http://{listen}"));
+        let database_url = secret(flags.database_url.as_ref(), "DATABASE_URL", file.database_url.map(Secret::new))?;
+        Ok(Self {
+            database_url: database_url.map_or_else(|| DEFAULT_DATABASE.to_owned(), |url| url.reveal().to_owned()),
+            listen,
+            stripe_webhook_secret: secret(
+                serve.stripe_webhook_secret.as_ref(),
+                "STRIPE_WEBHOOK_SECRET",
+                file.stripe_webhook_secret,
+            )?,
+            stripe_api_key: secret(None, "STRIPE_API_KEY", file.stripe_api_key)?,
+            stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
+            smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            log: flags.log.clone().or(file.log),
+            file: path,
+        })
+    }
+}
+
+fn read_file(named: Option<&Path>) -> Result<(File, Option<PathBuf>), ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((File::default(), None));
+        }
+        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    };
+    match toml::from_str(&text) {
+        Ok(file) => Ok((file, Some(path.to_owned()))),
+        Err(error) => {
+            // The error's own text quotes the line, which may hold a secret: say where, and what was expected.
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let message = format!("line {line}: {}", error.message());
+            Err(ConfigError::File { path: path.to_owned(), message })
+        }
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Secret::new(text.trim())),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn load(toml: &str, variables: &[(&str, &str)], serve: &ServeFlags) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.toml");
+        std::fs::write(&path, toml).unwrap();
+        let variables: HashMap<String, String> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let flags = Flags { config: Some(path), ..Flags::default() };
+        Config::load(&flags, serve, |name| variables.get(name).cloned())
+    }
+
+    #[test]
+    fn flags_come_before_the_file_and_the_file_before_defaults() {
+        let serve = ServeFlags { listen: Some("127.0.0.1:1".to_owned()), ..ServeFlags::default() };
+        let config = load("listen = \"127.0.0.1:2\"\nlog = \"debug\"", &[], &serve).unwrap();
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.log.as_deref(), Some("debug"));
+        assert_eq!(config.database_url, DEFAULT_DATABASE);
+        assert_eq!(config.public_url, "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn secrets_come_from_files_too_and_are_never_printed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        std::fs::write(&path, "whsec_from_a_file\n").unwrap();
+        let variables = [("STRIPE_WEBHOOK_SECRET_FILE", path.to_str().unwrap())];
+        let config = load("stripe_api_key = \"rk_live_1\"", &variables, &ServeFlags::default()).unwrap();
+        assert_eq!(config.stripe_webhook_secret.as_ref().unwrap().reveal(), "whsec_from_a_file");
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("whsec") && !printed.contains("rk_live"), "{printed}");
+    }
+
+    #[test]
+    fn mistakes_name_the_line_and_never_the_value() {
+        let error = load("log = \"info\"\nstripe_api_keys = \"rk_live_1\"", &[], &ServeFlags::default()).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("line 2") && message.contains("stripe_api_keys"), "{message}");
+        assert!(!message.contains("rk_live_1"), "{message}");
+        let serve = ServeFlags { listen: Some("8080".to_owned()), ..ServeFlags::default() };
+        assert!(load("", &[], &serve).unwrap_err().to_string().contains("127.0.0.1:8080"));
+    }
+}

@@ -1,0 +1,126 @@
+//! The base of a commission: what of a payment's money each of its lines stands for, adding up to the whole.
+
+use super::facts::Line;
+use super::money::{Exact, Overflow};
+use super::terms::Base;
+
+/// The base of the whole payment: really paid (`gross`), or really paid × (total − tax) ÷ total (`net`).
+pub fn whole(base: Base, paid: i64, total: i64, tax: i64) -> Result<Exact, Overflow> {
+    match base {
+        Base::Net if total > 0 => {
+            let without_tax = total.checked_sub(tax).ok_or(Overflow)?;
+            Exact::from(paid).times(Exact::ratio(without_tax, total)?)
+        }
+        Base::Net | Base::Gross => Ok(Exact::from(paid)),
+    }
+}
+
+/// The base of each line. Negative lines keep their amount; what the payment as a whole has less (discount, credit, tax)
+/// or more (tax on top) than its lines is spread over the positive ones by largest remainder, so that the parts add up
+/// to the whole. Ties go to the earlier line.
+pub fn by_line(lines: &[Line], whole: Exact) -> Result<Vec<Exact>, Overflow> {
+    let mut sum: i64 = 0;
+    let mut positive: i64 = 0;
+    for line in lines {
+        sum = sum.checked_add(line.amount).ok_or(Overflow)?;
+        positive = positive.checked_add(line.amount.max(0)).ok_or(Overflow)?;
+    }
+    let mut bases: Vec<Exact> = lines.iter().map(|line| Exact::from(line.amount)).collect();
+    let less = Exact::from(sum).minus(whole)?;
+    if less.is_zero() {
+        return Ok(bases);
+    }
+    if positive == 0 {
+        // Nothing positive to spread over (a mere shipping fee, or lines that were not shown): the first line has it all.
+        if let Some(first) = bases.first_mut() {
+            *first = first.minus(less)?;
+        }
+        return Ok(bases);
+    }
+    let (units, fraction) = less.floor_and_rest()?;
+    let shares = largest_remainder(lines, units, positive)?;
+    for (base, share) in bases.iter_mut().zip(&shares.units) {
+        *base = base.minus(Exact::from(*share))?;
+    }
+    // What is left of a minor unit (a partly paid invoice) goes to the next in line.
+    let next = shares.next;
+    bases[next] = bases[next].minus(fraction)?;
+    Ok(bases)
+}
+
+struct Shares {
+    units: Vec<i64>,
+    /// Whose turn it is next.
+    next: usize,
+}
+
+fn largest_remainder(lines: &[Line], units: i64, positive: i64) -> Result<Shares, Overflow> {
+    let mut shares = Vec::with_capacity(lines.len());
+    let mut remainders = Vec::new();
+    let mut given: i64 = 0;
+    for (index, line) in lines.iter().enumerate() {
+        if line.amount <= 0 {
+            shares.push(0);
+            continue;
+        }
+        let share = Exact::from(units).times(Exact::ratio(line.amount, positive)?)?;
+        let (whole, rest) = share.floor_and_rest()?;
+        shares.push(whole);
+        given = given.checked_add(whole).ok_or(Overflow)?;
+        remainders.push((rest, index));
+    }
+    remainders.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let left = usize::try_from(units.checked_sub(given).ok_or(Overflow)?).map_err(|_| Overflow)?;
+    for &(_, index) in remainders.iter().take(left) {
+        shares[index] += 1;
+    }
+    let next = remainders.get(left).or(remainders.first()).map_or(0, |&(_, index)| index);
+    Ok(Shares { units: shares, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(amounts: &[i64]) -> Vec<Line> {
+        amounts.iter().map(|&amount| Line { amount, ..Line::default() }).collect()
+    }
+
+    fn rounded(bases: &[Exact]) -> Vec<String> {
+        bases.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_discount_is_spread_by_largest_remainder() {
+        // 100 off 1000 + 500: shares 66.67 and 33.33, so 67 and 33.
+        let bases = by_line(&lines(&[1000, 500]), Exact::from(1400)).unwrap();
+        assert_eq!(rounded(&bases), ["933", "467"]);
+    }
+
+    #[test]
+    fn negative_lines_keep_their_amount() {
+        let bases = by_line(&lines(&[3000, -1000]), Exact::from(1900)).unwrap();
+        assert_eq!(rounded(&bases), ["2900", "-1000"]);
+    }
+
+    #[test]
+    fn tax_on_top_is_spread_too() {
+        let bases = by_line(&lines(&[1000, 1000, 1000]), Exact::from(3100)).unwrap();
+        // -100 over three: floors of -34 each, remainders equal, two units back to the first two: -33, -33, -34.
+        assert_eq!(rounded(&bases), ["1033", "1033", "1034"]);
+    }
+
+    #[test]
+    fn the_parts_of_a_partly_paid_invoice_add_up_exactly() {
+        // Paid 700 of 1190 with 190 tax: 700 x 1000 / 1190.
+        let whole = whole(Base::Net, 700, 1190, 190).unwrap();
+        let bases = by_line(&lines(&[600, 400]), whole).unwrap();
+        let sum = bases[0].plus(bases[1]).unwrap();
+        assert_eq!(sum, whole);
+    }
+
+    #[test]
+    fn without_positive_lines_nothing_is_lost() {
+        assert_eq!(rounded(&by_line(&lines(&[0]), Exact::from(500)).unwrap()), ["500"]);
+    }
+}

@@ -1,0 +1,560 @@
+//! How [`super::decision`] decides: payment by payment in order of `(paid_at, reference)`, each seeing the standing that
+//! earlier ones left behind.
+//!
+//! What was entered later reaches back to payments that credit nobody and never takes a credited one. So the payments
+//! are gone through several times: first with what was known when each was paid, then once more for each later moment at
+//! which something was entered that resolves a clue; what an earlier pass credited stays.
+
+use std::collections::BTreeMap;
+
+use super::Time;
+use super::attribution::{Candidates, Context, Credit, Refusal, candidates, may_earn};
+use super::decision::{Code, DecideError, Decision, Decisions, Lookups, Step};
+use super::facts::BillingReason;
+use super::history::{History, Payment, Source};
+use super::joining::{Join, joins};
+use super::money::{Exact, Money, Overflow};
+use super::pricing::{Price, Question, price};
+use super::standing::{Order, Standing, Stream};
+use super::taken::{Taken, taken};
+use super::terms::{CreditBy, Kind, PriceBy, Program, Settings, Terms, TrialConversion, Verdict, Version};
+use super::trace::Trace;
+
+/// One run over one customer.
+pub struct Deciding<'a> {
+    context: Context<'a>,
+    now: Time,
+    trace: Trace,
+    joins: Vec<Join>,
+    /// The candidates of payments that needed them.
+    candidates: Vec<Option<Candidates>>,
+    /// What an earlier pass credited.
+    fixed: Vec<Option<Outcome>>,
+}
+
+/// What a pass found for one payment.
+#[derive(Debug, Clone)]
+struct Outcome {
+    kind: Kind,
+    paid: i64,
+    answer: Answer,
+    trace: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    Credited(Box<Credited>),
+    Refused(Refusal, Option<u32>),
+}
+
+#[derive(Debug, Clone)]
+struct Credited {
+    credit: Credit,
+    version: u32,
+    price: Price,
+    taken: Taken,
+    hold_days: u32,
+    rejected: Option<String>,
+}
+
+/// Buyers that are one customer so far, and their standing.
+#[derive(Default)]
+struct Standings<'a> {
+    root: BTreeMap<&'a str, &'a str>,
+    members: BTreeMap<&'a str, Vec<&'a str>>,
+    standing: BTreeMap<&'a str, Standing>,
+}
+
+impl<'a> Standings<'a> {
+    fn root(&mut self, buyer: &'a str) -> &'a str {
+        if let Some(root) = self.root.get(buyer) {
+            return root;
+        }
+        self.root.insert(buyer, buyer);
+        self.members.insert(buyer, vec![buyer]);
+        self.standing.insert(buyer, Standing::default());
+        buyer
+    }
+
+    fn join(&mut self, a: &'a str, b: &'a str) -> Result<(), Overflow> {
+        let (into, from) = (self.root(a), self.root(b));
+        if into == from {
+            return Ok(());
+        }
+        let moved = self.members.remove(from).unwrap_or_default();
+        for buyer in &moved {
+            self.root.insert(buyer, into);
+        }
+        self.members.entry(into).or_default().extend(moved);
+        let standing = self.standing.remove(from).unwrap_or_default();
+        self.standing.entry(into).or_default().merge(standing)
+    }
+}
+
+impl<'a> Deciding<'a> {
+    /// Prepares a run.
+    pub fn new(history: &'a History, terms: &'a Terms, lookups: &'a Lookups, now: Time, trace: Trace) -> Self {
+        let payments = history.payments.len();
+        Self {
+            context: Context { history, terms, lookups },
+            now,
+            trace,
+            joins: joins(history, terms),
+            candidates: vec![None; payments],
+            fixed: vec![None; payments],
+        }
+    }
+
+    /// Runs it.
+    pub fn run(mut self) -> Result<Decisions, DecideError> {
+        let mut known_until = None;
+        let outcomes = loop {
+            let outcomes = self.pass(known_until)?;
+            let Some(next) = self.next_entry(known_until) else { break outcomes };
+            for (index, outcome) in outcomes.into_iter().enumerate() {
+                let before = self.context.history.payments[index].paid_at < next;
+                if let (true, Some(outcome)) = (before, outcome)
+                    && matches!(outcome.answer, Answer::Credited(_))
+                {
+                    self.fixed[index] = Some(outcome);
+                }
+            }
+            known_until = Some(next);
+        };
+        let mut decisions = Decisions { unmatched: self.context.history.unmatched.clone(), ..Decisions::default() };
+        for (payment, outcome) in self.context.history.payments.iter().zip(outcomes) {
+            let Some(outcome) = outcome else { continue };
+            if let Answer::Credited(credited) = &outcome.answer
+                && let Some(due) = credited.taken.next_change_at
+            {
+                decisions.settle_due_at = Some(decisions.settle_due_at.map_or(due, |known: Time| known.min(due)));
+            }
+            decisions.payments.push(self.decision(payment, outcome).map_err(|source| overflow(payment, source))?);
+        }
+        Ok(decisions)
+    }
+
+    /// The next moment after `known_until` at which something was entered that resolves a clue of a payment paid before.
+    fn next_entry(&self, known_until: Option<Time>) -> Option<Time> {
+        let mut next: Option<Time> = None;
+        for (payment, candidates) in self.context.history.payments.iter().zip(&self.candidates) {
+            for candidate in candidates.iter().flat_map(|candidates| &candidates.list) {
+                let late = candidate.known_at > payment.paid_at
+                    && candidate.known_at <= self.now
+                    && known_until.is_none_or(|until| candidate.known_at > until);
+                if late && next.is_none_or(|known| candidate.known_at < known) {
+                    next = Some(candidate.known_at);
+                }
+            }
+        }
+        next
+    }
+
+    fn pass(&mut self, known_until: Option<Time>) -> Result<Vec<Option<Outcome>>, DecideError> {
+        let history = self.context.history;
+        let joins = std::mem::take(&mut self.joins);
+        let mut standings = Standings::default();
+        self.keep_places(&mut standings);
+        let mut due = joins.iter().peekable();
+        let mut outcomes = Vec::with_capacity(history.payments.len());
+        for (index, payment) in history.payments.iter().enumerate() {
+            let result = (|| {
+                while let Some(join) = due.next_if(|join| join.at <= payment.paid_at) {
+                    standings.join(self.buyer(&join.a), self.buyer(&join.b))?;
+                }
+                self.outcome(index, payment, &mut standings, known_until)
+            })();
+            outcomes.push(result.map_err(|source| overflow(payment, source))?);
+        }
+        self.joins = joins;
+        Ok(outcomes)
+    }
+
+    /// A buyer's name as the history holds it.
+    fn buyer(&self, name: &str) -> &'a str {
+        let known = self.context.history.buyers.get_key_value(name);
+        known.map_or("", |(name, _)| name.as_str())
+    }
+
+    /// Payments that an earlier pass credited have their rules' places already: an earlier payment that is credited only
+    /// now does not take them.
+    fn keep_places(&self, standings: &mut Standings<'a>) {
+        for (payment, fixed) in self.context.history.payments.iter().zip(&self.fixed) {
+            let Some(Outcome { kind, paid, answer: Answer::Credited(credited), .. }) = fixed else { continue };
+            let root = standings.root(&payment.buyer);
+            let standing = standings.standing.entry(root).or_default();
+            if !credited.taken.was_full(*paid) {
+                for (rule, _) in &credited.price.by_rule {
+                    let key = (credited.credit.program.clone(), Stream::of(*kind), rule.clone());
+                    *standing.counts.entry(key).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        index: usize,
+        payment: &'a Payment,
+        standings: &mut Standings<'a>,
+        known_until: Option<Time>,
+    ) -> Result<Option<Outcome>, Overflow> {
+        let root = standings.root(&payment.buyer);
+        let settings = self.context.terms.settings.at(payment.paid_at);
+        let default = Settings::default();
+        let settings = settings.unwrap_or(&default);
+        if matches!(payment.source, Source::Direct { .. }) && !settings.count_direct_payments {
+            return Ok(None);
+        }
+        let fixed = self.fixed[index].clone();
+        let is_fixed = fixed.is_some();
+        let outcome = match fixed {
+            Some(outcome) => outcome,
+            None => {
+                let members = standings.members.get(root).cloned().unwrap_or_default();
+                let standing = standings.standing.entry(root).or_default();
+                self.answer(index, payment, settings, &members, standing, known_until)?
+            }
+        };
+        let standing = standings.standing.entry(root).or_default();
+        leave_behind(payment, index, &outcome, is_fixed, standing)?;
+        Ok(Some(outcome))
+    }
+
+    fn answer(
+        &mut self,
+        index: usize,
+        payment: &'a Payment,
+        settings: &Settings,
+        members: &[&'a str],
+        standing: &Standing,
+        known_until: Option<Time>,
+    ) -> Result<Outcome, Overflow> {
+        let mut trace = self.trace.fresh();
+        let paid = received(payment, settings);
+        let mut kind = kind(payment, standing);
+        let refused = |kind, refusal, version, trace: Trace| Outcome {
+            kind,
+            paid,
+            answer: Answer::Refused(refusal, version),
+            trace: trace.into_lines(),
+        };
+        let nobody = |code| Refusal { code, partner: None, program: None };
+        if payment.voided.is_some() && paid <= 0 {
+            return Ok(refused(kind, nobody(Code::Voided), None, trace));
+        }
+        if paid <= 0 {
+            return Ok(refused(kind, nobody(Code::ZeroAmount), None, trace));
+        }
+        if payment.source == (Source::Direct { known_alone: false }) {
+            return Ok(refused(kind, nobody(Code::AwaitingLink), None, trace));
+        }
+        let credit = match self.credit(index, payment, kind, members, standing, known_until, &mut trace) {
+            Ok(credit) => credit,
+            Err(refusal) => return Ok(refused(kind, refusal, None, trace)),
+        };
+        let program = self.context.terms.programs.get(&credit.program);
+        let Some((program, version)) =
+            program.and_then(|program| Some((program, pricing_version(program, payment, &credit, standing)?)))
+        else {
+            return Ok(refused(kind, nobody(Code::ProgramInactive), None, trace));
+        };
+        if self.is_trial_conversion(payment, standing) && version.terms.trial_conversion == TrialConversion::First {
+            kind = Kind::First;
+        }
+        trace.say(|| format!("priced by program {} version {}", program.name, version.number));
+        trace.say(|| format!("kind of payment: {}", kind_words(kind)));
+        let partner = self.context.terms.partners.get(&credit.partner);
+        let group = partner.and_then(|partner| partner.group.at(payment.paid_at)).and_then(Option::as_deref);
+        let question = Question {
+            history: self.context.history,
+            payment,
+            paid,
+            kind,
+            settings,
+            partner: &credit.partner,
+            group,
+            program: &credit.program,
+            terms: &version.terms,
+            standing,
+        };
+        let price = match price(&question, &mut trace)? {
+            Ok(price) => price,
+            Err(code) => {
+                let refusal = Refusal { code, partner: Some(credit.partner), program: Some(credit.program) };
+                return Ok(refused(kind, refusal, Some(version.number), trace));
+            }
+        };
+        let credited = Credited {
+            taken: taken(payment, paid, version.terms.reversal_delay, self.now),
+            rejected: self.rejection(payment),
+            hold_days: version.terms.hold_days,
+            version: version.number,
+            credit,
+            price,
+        };
+        Ok(Outcome { kind, paid, answer: Answer::Credited(Box::new(credited)), trace: trace.into_lines() })
+    }
+
+    /// Who is credited: by hand, else the customer's winner, else the best evidence that was known in time.
+    #[allow(clippy::too_many_arguments)] // one step of `answer`, which has them all at hand
+    fn credit(
+        &mut self,
+        index: usize,
+        payment: &'a Payment,
+        kind: Kind,
+        members: &[&'a str],
+        standing: &Standing,
+        known_until: Option<Time>,
+        trace: &mut Trace,
+    ) -> Result<Credit, Refusal> {
+        let context = self.context;
+        let winner = standing.winner.as_ref().map(|(order, credit)| (order, credit.clone()));
+        let own_first = winner.as_ref().is_some_and(|(_, credit)| {
+            let program = context.terms.programs.get(&credit.program);
+            let version = program.and_then(|program| pricing_version(program, payment, credit, standing));
+            kind == Kind::OneOff && version.is_some_and(|version| version.terms.credit == CreditBy::Payment)
+        });
+        let needs_evidence = winner.is_none() || own_first || !context.terms.by_hand.is_empty();
+        if needs_evidence && (self.candidates[index].is_none() || trace.is_on()) {
+            let free: Vec<&Payment> = standing.free.iter().map(|&free| &context.history.payments[free]).collect();
+            self.candidates[index] = Some(candidates(context, payment, members, &free, trace));
+        }
+        let known = known_until.map_or(payment.paid_at, |until| until.max(payment.paid_at));
+        let found = self.candidates[index].as_ref().filter(|_| needs_evidence);
+        let usable = |by_hand: bool| {
+            let list = found.map(|found| found.list.as_slice()).unwrap_or_default();
+            list.iter().find(|candidate| candidate.known_at <= known && (!by_hand || candidate.is_by_hand()))
+        };
+        let own = if winner.is_none() || own_first { usable(false) } else { None };
+        if let Some(candidate) = usable(true).or(own) {
+            trace.say(|| format!("credited to {}: {}", candidate.credit.partner, candidate.describe()));
+            return Ok(candidate.credit.clone());
+        }
+        if let Some(((_, first), credit)) = winner {
+            trace.say(|| format!("credited to {}: who won this customer with payment {first}", credit.partner));
+            return may_earn(context, payment, &credit).map(|()| credit);
+        }
+        Err(found.map_or_else(
+            || Refusal { code: Code::NoEvidence, partner: None, program: None },
+            |found| found.refusal.clone(),
+        ))
+    }
+
+    /// The first money of a subscription that began with nothing to pay.
+    fn is_trial_conversion(&self, payment: &Payment, standing: &Standing) -> bool {
+        let began_free = |free: &usize| {
+            let free = &self.context.history.payments[*free];
+            free.subscription == payment.subscription && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+        };
+        payment.billing_reason == Some(BillingReason::SubscriptionCycle)
+            && payment.subscription.is_some()
+            && !standing.subscribed
+            && standing.free.iter().any(began_free)
+    }
+
+    fn rejection(&self, payment: &Payment) -> Option<String> {
+        let reviews = &self.context.terms.reviews;
+        payment.references.iter().find_map(|reference| match reviews.get(reference) {
+            Some((Verdict::Rejected, note)) => Some(note.clone()),
+            _ => None,
+        })
+    }
+
+    /// The outcome as an answer with its ledger lines.
+    fn decision(&self, payment: &Payment, outcome: Outcome) -> Result<Decision, Overflow> {
+        let Outcome { kind, paid, answer, trace } = outcome;
+        let mut decision = Decision {
+            reference: payment.reference.clone(),
+            references: payment.references.clone(),
+            customer: payment.customer.clone(),
+            kind,
+            paid_at: payment.paid_at,
+            currency: payment.currency,
+            paid,
+            taken_back: 0,
+            code: Code::Credited,
+            partner: None,
+            program: None,
+            version: None,
+            amount: 0,
+            steps: Vec::new(),
+            trace,
+        };
+        match answer {
+            Answer::Refused(refusal, version) => {
+                decision.code = if payment.voided.is_some() { Code::Voided } else { refusal.code };
+                decision.partner = refusal.partner;
+                decision.program = refusal.program;
+                decision.version = version;
+                decision.taken_back = taken(payment, paid, 0, self.now).now();
+            }
+            Answer::Credited(credited) => self.credited(payment, *credited, &mut decision)?,
+        }
+        if self.trace.is_on() {
+            let code = decision.code;
+            decision.trace.push(format!("{code}: {}", code.sentence()));
+        }
+        Ok(decision)
+    }
+
+    fn credited(&self, payment: &Payment, credited: Credited, decision: &mut Decision) -> Result<(), Overflow> {
+        let paid = decision.paid;
+        let money = |amount| Money::new(amount, payment.currency);
+        let available_at = payment
+            .paid_at
+            .checked_add_signed(chrono::TimeDelta::days(i64::from(credited.hold_days)))
+            .unwrap_or(payment.paid_at);
+        decision.taken_back = credited.taken.now();
+        decision.partner = Some(credited.credit.partner);
+        decision.program = Some(credited.credit.program);
+        decision.version = Some(credited.version);
+        let say = |decision: &mut Decision, line: &dyn Fn() -> String| {
+            if self.trace.is_on() {
+                decision.trace.push(line());
+            }
+        };
+        if let Some(note) = &credited.rejected {
+            decision.code = Code::RejectedByReview;
+            say(decision, &|| format!("rejected by review: {note}"));
+            return Ok(());
+        }
+        let full = credited.price.commission.round_half_even()?;
+        let mut owed = 0;
+        let mut step = |decision: &mut Decision, level: i64, at: Time, event_id: &str, reason: &'static str| {
+            if level != owed {
+                decision.steps.push(Step {
+                    occurred_at: at,
+                    available_at: available_at.max(at),
+                    amount: level.checked_sub(owed).ok_or(Overflow)?,
+                    event_id: Some(event_id.to_owned()),
+                    reason,
+                });
+                owed = level;
+            }
+            Ok::<(), Overflow>(())
+        };
+        step(decision, full, payment.paid_at, &payment.event_id, "payment")?;
+        say(decision, &|| format!("commission: {}, rounded half to even", money(full)));
+        for level in &credited.taken.levels {
+            let kept = Exact::ratio(paid - level.taken, paid)?;
+            let left = credited.price.commission.times(kept)?.round_half_even()?;
+            step(decision, left, level.at, &level.event_id, level.reason)?;
+            say(decision, &|| {
+                let (reason, taken) = (level.reason, money(level.taken));
+                format!("{} ({reason}): {taken} of {} taken back, {} owed", level.at, money(paid), money(left))
+            });
+        }
+        decision.amount = decision.steps.iter().map(|step| step.amount).sum();
+        decision.code = code_of(payment, paid, &credited.taken);
+        say(decision, &|| format!("on hold until {available_at} ({} days after payment)", credited.hold_days));
+        if let Some(due) = credited.taken.next_change_at {
+            say(decision, &|| format!("a refund takes effect at {due}"));
+        }
+        Ok(())
+    }
+}
+
+fn overflow(payment: &Payment, source: Overflow) -> DecideError {
+    DecideError::Overflow { reference: payment.reference.clone(), source }
+}
+
+/// What was received: through Stripe, and outside of it where that counts.
+fn received(payment: &Payment, settings: &Settings) -> i64 {
+    if settings.count_out_of_band { payment.on_stripe.saturating_add(payment.off_stripe) } else { payment.on_stripe }
+}
+
+/// The kind of a payment, from Stripe's billing reason and what the customer paid before.
+fn kind(payment: &Payment, standing: &Standing) -> Kind {
+    let in_subscription = payment.subscription.is_some();
+    let first = if standing.subscribed { Kind::Recurring } else { Kind::First };
+    if payment.source != Source::Invoice {
+        return Kind::OneOff;
+    }
+    match payment.billing_reason {
+        Some(BillingReason::SubscriptionCreate) => first,
+        Some(BillingReason::QuoteAccept) if in_subscription => first,
+        Some(BillingReason::SubscriptionCycle | BillingReason::SubscriptionThreshold | BillingReason::Subscription) => {
+            Kind::Recurring
+        }
+        Some(BillingReason::SubscriptionUpdate) => Kind::Change,
+        Some(BillingReason::AutomaticPendingInvoiceItem | BillingReason::Other) | None if in_subscription => {
+            Kind::Change
+        }
+        _ => Kind::OneOff,
+    }
+}
+
+fn kind_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::First => "first",
+        Kind::Recurring => "recurring",
+        Kind::Change => "change of plan",
+        Kind::OneOff => "one-off",
+    }
+}
+
+/// The version that prices: the customer's, or the one in force when it was paid.
+fn pricing_version<'p>(
+    program: &'p Program,
+    payment: &Payment,
+    credit: &Credit,
+    standing: &Standing,
+) -> Option<&'p Version> {
+    let pinned = standing.pins.get(&credit.program).and_then(|(_, number)| program.version(*number));
+    match pinned {
+        Some(version) if version.terms.price_by == PriceBy::Customer => Some(version),
+        _ => program.version_at(payment.paid_at),
+    }
+}
+
+/// What a payment leaves behind for later ones. One that was fully taken back at any time leaves its place to the next.
+fn leave_behind(
+    payment: &Payment,
+    index: usize,
+    outcome: &Outcome,
+    is_fixed: bool,
+    standing: &mut Standing,
+) -> Result<(), Overflow> {
+    let stream = Stream::of(outcome.kind);
+    if outcome.paid <= 0 {
+        standing.free.push(index);
+        return Ok(());
+    }
+    standing.subscribed |= stream == Stream::Subscription;
+    let Answer::Credited(credited) = &outcome.answer else { return Ok(()) };
+    let order: Order = (payment.paid_at, payment.reference.clone());
+    let program = &credited.credit.program;
+    for (rule, given) in &credited.price.by_rule {
+        // A cap is used up by what was given before refunds, and not reopened by them.
+        if given.is_positive() {
+            let used =
+                standing.used.entry((program.clone(), rule.clone(), payment.currency)).or_insert_with(Exact::zero);
+            *used = used.plus(*given)?;
+        }
+    }
+    if credited.taken.was_full(outcome.paid) {
+        return Ok(());
+    }
+    standing.winner.get_or_insert_with(|| (order.clone(), credited.credit.clone()));
+    standing.pins.entry(program.clone()).or_insert_with(|| (order.clone(), credited.version));
+    standing.starts.entry(stream).or_insert_with(|| (order, credited.price.period_start));
+    if !is_fixed {
+        for (rule, _) in &credited.price.by_rule {
+            *standing.counts.entry((program.clone(), stream, rule.clone())).or_default() += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Credited, unless all of it was taken back.
+fn code_of(payment: &Payment, paid: i64, taken: &Taken) -> Code {
+    if payment.voided.is_some() {
+        return Code::Voided;
+    }
+    match taken.levels.last() {
+        Some(level) if level.taken >= paid && level.disputed > 0 => Code::Disputed,
+        Some(level) if level.taken >= paid => Code::Refunded,
+        _ => Code::Credited,
+    }
+}

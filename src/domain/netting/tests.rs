@@ -1,0 +1,252 @@
+//! Hand-computed months, and what holds for any sequence of them.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::terms::PayoutMethod;
+
+fn day(day: i64) -> Time {
+    let start: Time = "2026-01-01T00:00:00Z".parse().unwrap();
+    start + TimeDelta::days(day)
+}
+
+fn entry(id: &str, kind: EntryKind, amount: i64, available: i64, booked: i64) -> PayableEntry {
+    PayableEntry { entry_id: id.to_owned(), kind, amount, available_at: day(available), booked_at: day(booked) }
+}
+
+fn payable(minimum: i64, currency: Currency) -> Profile {
+    Profile {
+        payout: Some(PayoutMethod { method: Method::Csv, account: None, currency: None }),
+        minimum_payout: [(currency, minimum)].into(),
+        ..Profile::default()
+    }
+}
+
+/// Nets days 30 to 60, closed on day 61, after a batch of days 0 to 30 that was closed on day 31.
+fn february(entries: &[PayableEntry], profile: &Profile, code: &str, closing: i64) -> Netted {
+    net(&ToNet {
+        entries,
+        currency: code.parse().unwrap(),
+        profile,
+        settings: &Settings::default(),
+        period: Period { start: day(30), end: day(60) },
+        cut_off: day(61),
+        previous: Some(Previous { period_end: day(30), cut_off: day(31), closing }),
+    })
+    .unwrap()
+}
+
+fn usd() -> Currency {
+    "usd".parse().unwrap()
+}
+
+#[test]
+fn a_month_adds_up() {
+    use EntryKind::{Accrual, Adjustment, Bonus, Payout, PayoutReturn, Reversal};
+    let entries = [
+        entry("rolled", Accrual, 4000, 20, 10),
+        entry("new", Accrual, 3000, 40, 10),
+        entry("late", Accrual, 500, 29, 32),
+        entry("back", Reversal, -1000, 45, 45),
+        entry("again", Reversal, 250, 46, 46),
+        entry("by hand", Adjustment, -100, 45, 45),
+        entry("volume", Bonus, 700, 45, 45),
+        entry("returned", PayoutReturn, 2000, 45, 45),
+        entry("payout", Payout, -2000, 31, 31),
+        entry("on hold still", Accrual, 9000, 60, 40),
+        entry("after the cut-off", Accrual, 9000, 40, 61),
+    ];
+    let netted = february(&entries, &payable(5000, usd()), "usd", 4000);
+    assert_eq!(
+        netted,
+        Netted {
+            opening: 4000,
+            earned: 3500,
+            reversed: 750,
+            adjustments: 2600,
+            amount: 9350,
+            carry: 0,
+            closing: 0,
+            minimum: 5000,
+            outcome: Outcome::Pay,
+            entry_ids: ["rolled", "new", "late", "back", "again", "by hand", "volume", "returned"]
+                .map(str::to_owned)
+                .to_vec(),
+        }
+    );
+}
+
+#[test]
+fn what_is_not_paid_says_why() {
+    let earned = |amount: i64| [entry("a", EntryKind::Accrual, amount, 40, 40)];
+    let payable = payable(5000, usd());
+    let on_hold = Profile { on_hold: true, ..payable.clone() };
+    let nowhere = Profile { payout: None, ..payable.clone() };
+    let no_account = Profile {
+        payout: Some(PayoutMethod { method: Method::Stripe, account: None, currency: None }),
+        ..payable.clone()
+    };
+    for (amount, profile, reason) in [
+        (4999, &payable, Reason::BelowMinimum),
+        (-1, &payable, Reason::NegativeBalance),
+        (0, &payable, Reason::NothingDue),
+        (9000, &on_hold, Reason::OnHold),
+        (9000, &nowhere, Reason::NoMethod),
+        (9000, &no_account, Reason::NoMethod),
+    ] {
+        let netted = february(&earned(amount), profile, "usd", 0);
+        assert_eq!(netted.outcome, Outcome::RollOver(reason), "{amount}");
+        assert_eq!((netted.amount, netted.carry, netted.closing), (0, 0, amount));
+        assert!(!reason.sentence().is_empty());
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+    }
+    assert_eq!(february(&earned(5000), &payable, "usd", 0).outcome, Outcome::Pay);
+}
+
+#[test]
+fn what_a_currency_cannot_pay_is_carried() {
+    let profile = payable(0, usd());
+    for (code, total, amount, carry) in
+        [("huf", 123_456, 123_400, 56), ("kwd", 1_239, 1_230, 9), ("jpy", 777, 777, 0), ("isk", 200, 200, 0)]
+    {
+        let netted = february(&[entry("a", EntryKind::Accrual, total, 40, 40)], &profile, code, 0);
+        assert_eq!((netted.amount, netted.carry, netted.closing), (amount, carry, 0), "{code}");
+    }
+    let too_little = february(&[entry("a", EntryKind::Accrual, 99, 40, 40)], &profile, "huf", 0);
+    assert_eq!(too_little.outcome, Outcome::RollOver(Reason::BelowMinimum));
+}
+
+#[test]
+fn the_partners_own_minimum_comes_before_the_workspaces() {
+    let entries = [entry("a", EntryKind::Accrual, 2000, 40, 40)];
+    let settings = Settings { minimum_payout: [(usd(), 5000)].into(), ..Settings::default() };
+    for (profile, minimum) in [(payable(1000, usd()), 1000), (payable(1000, "eur".parse().unwrap()), 5000)] {
+        let netted = net(&ToNet {
+            entries: &entries,
+            currency: usd(),
+            profile: &profile,
+            settings: &settings,
+            period: Period { start: day(30), end: day(60) },
+            cut_off: day(61),
+            previous: None,
+        })
+        .unwrap();
+        assert_eq!(netted.minimum, minimum);
+        assert_eq!(netted.outcome == Outcome::Pay, minimum <= 2000);
+    }
+}
+
+#[test]
+fn entries_released_by_the_batch_before_are_adjusted_in() {
+    // January paid 40.00 and closed at zero; its payout was then taken back before it left.
+    let netted = february(&[entry("a", EntryKind::Accrual, 4000, 20, 10)], &payable(0, usd()), "usd", 0);
+    assert_eq!((netted.opening, netted.earned, netted.adjustments, netted.amount), (0, 0, 4000, 4000));
+}
+
+#[test]
+fn more_than_fits_is_an_error() {
+    let entries = [entry("a", EntryKind::Accrual, i64::MAX, 40, 40), entry("b", EntryKind::Accrual, 1, 40, 40)];
+    let input = ToNet {
+        entries: &entries,
+        currency: usd(),
+        profile: &Profile::default(),
+        settings: &Settings::default(),
+        period: Period { start: day(30), end: day(60) },
+        cut_off: day(61),
+        previous: None,
+    };
+    assert_eq!(net(&input), Err(Overflow));
+}
+
+/// A partner's ledger as it grows over the months.
+#[derive(Default)]
+struct Ledger {
+    free: Vec<PayableEntry>,
+    paid: i64,
+    reserved: HashSet<String>,
+    previous: Option<Previous>,
+}
+
+impl Ledger {
+    /// Closes a month and books what a close books: the payout, and the carry's free half.
+    fn close(&mut self, month: i64, lag: i64, profile: &Profile, currency: Currency) -> Netted {
+        let period = Period { start: day(month * 30), end: day(month * 30 + 30) };
+        let cut_off = period.end + TimeDelta::days(lag);
+        let settings = Settings::default();
+        let previous = self.previous;
+        let input = ToNet { entries: &self.free, currency, profile, settings: &settings, period, cut_off, previous };
+        let netted = net(&input).unwrap();
+        if netted.outcome == Outcome::Pay {
+            self.free.retain(|entry| !netted.entry_ids.contains(&entry.entry_id));
+            for id in &netted.entry_ids {
+                assert!(self.reserved.insert(id.clone()), "{id} is in two payouts");
+            }
+            self.paid += netted.amount;
+            if netted.carry != 0 {
+                let id = format!("carry {month}");
+                let booked_at = cut_off;
+                let kind = EntryKind::Carry;
+                self.free.push(PayableEntry {
+                    entry_id: id,
+                    kind,
+                    amount: netted.carry,
+                    available_at: cut_off,
+                    booked_at,
+                });
+            }
+        }
+        self.previous = Some(Previous { period_end: period.end, cut_off, closing: netted.closing });
+        netted
+    }
+}
+
+fn an_entry() -> impl Strategy<Value = (EntryKind, i64, i64, i64)> {
+    let kind = prop::sample::select(EntryKind::ALL.to_vec())
+        .prop_filter("payouts are the ledger's", |kind| !matches!(kind, EntryKind::Payout | EntryKind::Carry));
+    (kind, -5_000_i64..20_000, 0_i64..170, 0_i64..170)
+}
+
+proptest! {
+    #[test]
+    fn over_the_months_every_cent_is_somewhere(
+        entries in prop::collection::vec(an_entry(), 0..40),
+        holds in prop::collection::vec(any::<bool>(), 8),
+        lags in prop::collection::vec(0_i64..12, 8),
+        minimum in 0_i64..30_000,
+        code in prop::sample::select(vec!["usd", "jpy", "kwd", "huf"]),
+    ) {
+        let currency: Currency = code.parse().unwrap();
+        let all: Vec<PayableEntry> = entries
+            .into_iter()
+            .enumerate()
+            .map(|(i, (kind, amount, available, booked))| entry(&format!("e{i}"), kind, amount, available, booked))
+            .collect();
+        let sum: i64 = all.iter().map(|entry| entry.amount).sum();
+        let mut ledger = Ledger { free: all, ..Ledger::default() };
+        let mut closing = 0;
+        for month in 0..8_i64 {
+            let index = usize::try_from(month).unwrap();
+            let profile = Profile { on_hold: holds[index], ..payable(minimum, currency) };
+            let netted = ledger.close(month, lags[index], &profile, currency);
+            let total = netted.opening + netted.earned - netted.reversed + netted.adjustments;
+            prop_assert_eq!(total, netted.amount + netted.carry + netted.closing);
+            prop_assert_eq!(netted.opening, closing);
+            prop_assert_eq!(netted.amount % currency.payout_step(), 0);
+            prop_assert!(netted.amount >= 0 && (0..currency.payout_step()).contains(&netted.carry));
+            prop_assert!(netted.outcome != Outcome::Pay || (netted.closing == 0 && netted.amount > 0));
+            closing = netted.closing;
+            let free: i64 = ledger.free.iter().map(|entry| entry.amount).sum();
+            prop_assert_eq!(ledger.paid + free, sum);
+        }
+        // Every entry has come by then: what is left is what could not be paid, and no payout can be made of it.
+        let left: i64 = ledger.free.iter().map(|entry| entry.amount).sum();
+        let last = ledger.close(8, 0, &payable(0, currency), currency);
+        prop_assert_eq!(last.amount + last.carry + last.closing, left);
+        let left: i64 = ledger.free.iter().map(|entry| entry.amount).sum();
+        prop_assert!(left < currency.payout_step());
+        prop_assert_eq!(sum - ledger.paid, left);
+    }
+}

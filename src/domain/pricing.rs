@@ -1,0 +1,268 @@
+//! Pricing: which rule each line of a payment falls under, and what the payment earns before anything is taken back.
+
+use std::collections::BTreeMap;
+
+use super::Time;
+use super::base;
+use super::calendar::add_months;
+use super::decision::Code;
+use super::evidence::value_of;
+use super::facts::{Line, Metadata};
+use super::history::{History, Payment, What};
+use super::money::{Exact, Money, Overflow};
+use super::standing::{RuleKey, Standing, Stream};
+use super::terms::{Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings};
+use super::trace::Trace;
+
+/// What is priced, for whom.
+pub struct Question<'a> {
+    /// The customer's history.
+    pub history: &'a History,
+    /// The payment.
+    pub payment: &'a Payment,
+    /// What was received for it.
+    pub paid: i64,
+    /// What it is to a rule.
+    pub kind: Kind,
+    /// Settings when it was paid.
+    pub settings: &'a Settings,
+    /// Who would earn.
+    pub partner: &'a PartnerKey,
+    /// The partner's group when it was paid.
+    pub group: Option<&'a str>,
+    /// The program.
+    pub program: &'a ProgramKey,
+    /// The terms that price it.
+    pub terms: &'a ProgramTerms,
+    /// What earlier payments leave behind.
+    pub standing: &'a Standing,
+}
+
+/// What a payment earns before anything is taken back.
+#[derive(Debug, Clone)]
+pub struct Price {
+    /// The exact commission, never negative.
+    pub commission: Exact,
+    /// The period start that its stream starts with, if it is the first.
+    pub period_start: Time,
+    /// What each rule that priced it gave.
+    pub by_rule: Vec<(RuleKey, Exact)>,
+}
+
+/// What became of one line.
+enum Match {
+    Rule(usize),
+    None(Code),
+}
+
+/// Prices a payment, or says why no rule does.
+pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price, Code>, Overflow> {
+    let Question { payment, paid, terms, .. } = question;
+    let whole = base::whole(terms.base, *paid, payment.total, payment.tax)?;
+    let bases = base::by_line(&payment.lines, whole)?;
+    let period_start = period_start(payment);
+    trace.say(|| say_base(question, whole));
+    let mut lines_of_rule: BTreeMap<usize, Vec<Exact>> = BTreeMap::new();
+    let mut reasons = Vec::new();
+    for (line, base) in payment.lines.iter().zip(&bases) {
+        match find_rule(question, line, period_start) {
+            Match::Rule(index) => lines_of_rule.entry(index).or_default().push(*base),
+            Match::None(code) => reasons.push(code),
+        }
+    }
+    let mut by_rule = Vec::new();
+    for (index, bases) in lines_of_rule {
+        match earn(question, index, &bases, trace)? {
+            Ok(given) => by_rule.push((rule_key(&terms.rules[index], index), given)),
+            Err(code) => reasons.push(code),
+        }
+    }
+    if by_rule.is_empty() {
+        return Ok(Err(reasons.into_iter().min_by_key(|code| precedence(*code)).unwrap_or(Code::NoRuleMatches)));
+    }
+    let mut commission = Exact::zero();
+    for (_, given) in &by_rule {
+        commission = commission.plus(*given)?;
+    }
+    let commission = if commission.is_positive() { commission } else { Exact::zero() };
+    Ok(Ok(Price { commission, period_start, by_rule }))
+}
+
+/// Which reason speaks for a payment none of whose lines earns.
+fn precedence(code: Code) -> u8 {
+    match code {
+        Code::OneTimeAlreadyEarned | Code::MonthsExhausted | Code::PaymentsExhausted => 0,
+        Code::CurrencyNotPriced => 1,
+        Code::ProductExcluded => 2,
+        _ => 3,
+    }
+}
+
+fn say_base(question: &Question<'_>, whole: Exact) -> String {
+    let Question { payment, paid, terms, .. } = question;
+    let money = |amount| Money::new(amount, payment.currency);
+    match terms.base {
+        super::terms::Base::Gross => format!("base (gross): {} received", money(*paid)),
+        super::terms::Base::Net => format!(
+            "base (net): {} received × ({} total − {} tax) ÷ {} total = {whole} minor units",
+            money(*paid),
+            money(payment.total),
+            money(payment.tax),
+            money(payment.total),
+        ),
+    }
+}
+
+/// What a rule's count is kept under.
+pub fn rule_key(rule: &Rule, index: usize) -> RuleKey {
+    rule.key.clone().unwrap_or_else(|| (index + 1).to_string())
+}
+
+fn find_rule(question: &Question<'_>, line: &Line, period_start: Time) -> Match {
+    let mut used_up = None;
+    for (index, rule) in question.terms.rules.iter().enumerate() {
+        if !matches(question, rule, line) {
+            continue;
+        }
+        match left(question, rule, index, period_start) {
+            Ok(()) => return Match::Rule(index),
+            Err(code) => drop(used_up.get_or_insert(code)),
+        }
+    }
+    Match::None(used_up.unwrap_or(Code::NoRuleMatches))
+}
+
+fn matches(question: &Question<'_>, rule: &Rule, line: &Line) -> bool {
+    let lists = |list: &[String], value: Option<&str>| {
+        list.is_empty() || value.is_some_and(|value| list.iter().any(|listed| listed == value))
+    };
+    let known = line.price.as_ref().and_then(|price| question.history.prices.get(price));
+    let product = || line.product.as_deref().or_else(|| known?.product.as_deref());
+    let interval = || line.interval.as_deref().or_else(|| known?.interval.as_deref()).or_else(|| interval_of(line));
+    rule.on.is_none_or(|kind| kind == question.kind)
+        && lists(&rule.partner, Some(question.partner))
+        && lists(&rule.group, question.group)
+        && lists(&rule.price, line.price.as_deref())
+        && (rule.product.is_empty() || lists(&rule.product, product()))
+        && (rule.interval.is_empty() || lists(&rule.interval, interval()))
+        && (rule.product_key.is_empty() || lists(&rule.product_key, product_key(question, line).as_deref()))
+}
+
+/// The product key nearest to a line: on the line or its price, else on the payment's objects, else on the session that
+/// started the subscription.
+fn product_key(question: &Question<'_>, line: &Line) -> Option<String> {
+    let of = |metadata: &Metadata| value_of(metadata, MetadataField::ProductKey, question.settings);
+    let known = line.price.as_ref().and_then(|price| question.history.prices.get(price));
+    of(&line.metadata)
+        .or_else(|| known.and_then(|price| of(&price.metadata)))
+        .or_else(|| question.payment.metadata.iter().find_map(of))
+        .or_else(|| {
+            let subscription = question.history.subscriptions.get(question.payment.subscription.as_ref()?)?;
+            subscription.started_by.iter().find_map(|said| match &said.what {
+                What::Metadata(key, value) => of(&[(key.clone(), value.clone())].into()),
+                _ => None,
+            })
+        })
+}
+
+/// The interval that a line's service period spans, where no price says it.
+fn interval_of(line: &Line) -> Option<&'static str> {
+    let (start, end) = (line.period_start?, line.period_end?);
+    if !line.subscription || line.proration {
+        return None;
+    }
+    let days = end.signed_duration_since(start).num_days();
+    let is_months = |months| add_months(start, months) == Some(end);
+    match days {
+        1 => Some("day"),
+        7 | 14 => Some("week"),
+        _ if (1..12).any(is_months) => Some("month"),
+        _ if is_months(12) || is_months(24) || is_months(36) => Some("year"),
+        28..=31 => Some("month"),
+        365 | 366 => Some("year"),
+        _ => None,
+    }
+}
+
+/// The latest period start of the non-proration subscription lines, else of all lines, else when it was paid: a retry
+/// paid weeks late neither gains nor loses a month.
+fn period_start(payment: &Payment) -> Time {
+    let of_subscription = payment.lines.iter().filter(|line| line.subscription && !line.proration);
+    let latest = of_subscription.filter_map(|line| line.period_start).max();
+    let latest = latest.or_else(|| payment.lines.iter().filter_map(|line| line.period_start).max());
+    latest.unwrap_or(payment.paid_at)
+}
+
+/// Whether a rule's duration has something left for this payment.
+fn left(question: &Question<'_>, rule: &Rule, index: usize, period_start: Time) -> Result<(), Code> {
+    let stream = Stream::of(question.kind);
+    let count = || {
+        let key = (question.program.clone(), stream, rule_key(rule, index));
+        question.standing.counts.get(&key).copied().unwrap_or(0)
+    };
+    match rule.duration {
+        Duration::Lifetime => Ok(()),
+        Duration::OneTime => (count() == 0).then_some(()).ok_or(Code::OneTimeAlreadyEarned),
+        Duration::Payments(most) => (count() < most).then_some(()).ok_or(Code::PaymentsExhausted),
+        Duration::Months(months) => {
+            let start = question.standing.starts.get(&stream).map_or(period_start, |(_, start)| *start);
+            let end = add_months(start, months);
+            end.is_none_or(|end| period_start < end).then_some(()).ok_or(Code::MonthsExhausted)
+        }
+    }
+}
+
+/// What a rule gives for its lines, within its caps.
+fn earn(
+    question: &Question<'_>,
+    index: usize,
+    bases: &[Exact],
+    trace: &mut Trace,
+) -> Result<Result<Exact, Code>, Overflow> {
+    let rule = &question.terms.rules[index];
+    let currency = question.payment.currency;
+    let mut sum = Exact::zero();
+    for base in bases {
+        sum = sum.plus(*base)?;
+    }
+    let name = rule_key(rule, index);
+    let mut given = match &rule.earn {
+        Earn::Percent(percent) if percent.is_zero() => {
+            trace.say(|| format!("rule {name}: 0 %: excluded"));
+            return Ok(Err(Code::ProductExcluded));
+        }
+        Earn::Percent(percent) => {
+            let rate = Exact::decimal(*percent)?.times(Exact::ratio(1, 100)?)?;
+            let given = sum.times(rate)?;
+            trace.say(|| format!("rule {name}: {percent} % of {sum} = {given} minor units"));
+            given
+        }
+        Earn::Flat(amounts) => {
+            let Some(amount) = amounts.get(&currency) else {
+                trace.say(|| format!("rule {name}: names no amount in {currency}"));
+                return Ok(Err(Code::CurrencyNotPriced));
+            };
+            trace.say(|| format!("rule {name}: flat {}", Money::new(*amount, currency)));
+            if bases.iter().any(|base| base.is_positive()) { Exact::from(*amount) } else { Exact::zero() }
+        }
+    };
+    if let Some(cap) = rule.cap_per_payment.get(&currency)
+        && given > Exact::from(*cap)
+    {
+        given = Exact::from(*cap);
+        trace.say(|| format!("rule {name}: capped at {} per payment", Money::new(*cap, currency)));
+    }
+    if let Some(cap) = rule.cap_per_customer.get(&currency) {
+        let key = (question.program.clone(), name.clone(), currency);
+        let used = question.standing.used.get(&key).copied().unwrap_or_else(Exact::zero);
+        let left = Exact::from(*cap).minus(used)?;
+        let left = if left.is_positive() { left } else { Exact::zero() };
+        if given > left {
+            given = left;
+            trace.say(|| {
+                format!("rule {name}: {left} minor units are left of {} per customer", Money::new(*cap, currency))
+            });
+        }
+    }
+    Ok(Ok(given))
+}

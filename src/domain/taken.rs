@@ -1,0 +1,176 @@
+//! What was taken back from a payment, and when: refunds by id and by cumulative figure, disputes, credit notes, voiding.
+
+use super::Time;
+use super::history::{ChargeMoney, Moment, Payment, RefundMoney};
+
+/// What was taken back from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// From when.
+    pub at: Time,
+    /// Taken back in all, minor units, 0 to what was paid.
+    pub taken: i64,
+    /// The part of it that disputes alone take.
+    pub disputed: i64,
+    /// The event that changed it.
+    pub event_id: String,
+    /// What changed it.
+    pub reason: &'static str,
+}
+
+/// How much was taken back over time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Changes up to now, in order; nothing was taken before the first.
+    pub levels: Vec<Level>,
+    /// The next moment at which time alone changes it.
+    pub next_change_at: Option<Time>,
+}
+
+impl Taken {
+    /// Taken back by now.
+    pub fn now(&self) -> i64 {
+        self.levels.last().map_or(0, |level| level.taken)
+    }
+
+    /// Whether all of `paid` was taken back at any time: then the payment's place goes to the next, for good.
+    pub fn was_full(&self, paid: i64) -> bool {
+        self.levels.iter().any(|level| level.taken >= paid)
+    }
+}
+
+/// A moment at which something changes.
+struct Change<'a> {
+    at: Time,
+    event_id: &'a str,
+    reason: &'static str,
+}
+
+/// What was taken back from `payment` (of which `paid` was received) up to `now`, refunds counting `delay_seconds` after
+/// they were made.
+pub fn taken(payment: &Payment, paid: i64, delay_seconds: i64, now: Time) -> Taken {
+    if payment.charges.is_empty() && payment.notes.is_empty() && payment.voided.is_none() {
+        return Taken::default();
+    }
+    let delay = Delay(delay_seconds);
+    let mut changes = changes(payment, delay);
+    changes.sort_by(|a, b| (a.at, a.event_id).cmp(&(b.at, b.event_id)));
+    let mut taken = Taken::default();
+    for change in changes {
+        if change.at > now {
+            taken.next_change_at = Some(change.at);
+            break;
+        }
+        let (total, disputed) = level_at(payment, paid, delay, change.at);
+        if total == taken.now() {
+            continue;
+        }
+        let at = change.at.max(payment.paid_at);
+        taken.levels.push(Level {
+            at,
+            taken: total,
+            disputed,
+            event_id: change.event_id.to_owned(),
+            reason: change.reason,
+        });
+    }
+    taken
+}
+
+#[derive(Clone, Copy)]
+struct Delay(i64);
+
+impl Delay {
+    fn after(self, at: Time) -> Time {
+        at.checked_add_signed(chrono::TimeDelta::seconds(self.0)).unwrap_or(at)
+    }
+}
+
+fn changes(payment: &Payment, delay: Delay) -> Vec<Change<'_>> {
+    let mut changes = Vec::new();
+    for charge in &payment.charges {
+        for refund in &charge.refunds {
+            if let Some(event_id) = &refund.succeeded {
+                changes.push(Change { at: delay.after(refund.created), event_id, reason: "refund" });
+            }
+            changes.extend(refund.ended.as_ref().map(|ended| at_once(ended, "refund_failed")));
+        }
+        for (moment, _) in &charge.figures {
+            changes.push(Change { at: delay.after(moment.at), event_id: &moment.event_id, reason: "refund" });
+        }
+        for dispute in &charge.disputes {
+            changes.extend(dispute.taken.as_ref().map(|taken| at_once(taken, "dispute")));
+            changes.extend(dispute.returned.as_ref().map(|returned| at_once(returned, "dispute_returned")));
+        }
+    }
+    for note in payment.notes.iter().filter(|note| note.amount > 0) {
+        let created = &note.created;
+        changes.push(Change { at: delay.after(created.at), event_id: &created.event_id, reason: "credit_note" });
+        changes.extend(note.voided.as_ref().map(|voided| at_once(voided, "credit_note_voided")));
+    }
+    changes.extend(payment.voided.as_ref().map(|voided| at_once(voided, "voided")));
+    changes
+}
+
+fn at_once<'a>(moment: &'a Moment, reason: &'static str) -> Change<'a> {
+    Change { at: moment.at, event_id: &moment.event_id, reason }
+}
+
+/// What is taken at one moment, and the part that disputes take beyond refunds.
+fn level_at(payment: &Payment, paid: i64, delay: Delay, at: Time) -> (i64, i64) {
+    if payment.voided.as_ref().is_some_and(|voided| voided.at <= at) {
+        return (paid, 0);
+    }
+    let mut refunded: i64 = 0;
+    let mut total: i64 = 0;
+    for charge in &payment.charges {
+        let limit = if charge.captured > 0 { charge.captured } else { paid };
+        let refunds = refunds_at(charge, delay, at).clamp(0, limit);
+        let disputes = disputes_at(charge, limit, at);
+        refunded = refunded.saturating_add(refunds);
+        total = total.saturating_add(refunds.saturating_add(disputes).min(limit));
+    }
+    for note in &payment.notes {
+        let stands = delay.after(note.created.at) <= at && note.voided.as_ref().is_none_or(|voided| voided.at > at);
+        if stands {
+            refunded = refunded.saturating_add(note.amount);
+            total = total.saturating_add(note.amount);
+        }
+    }
+    let total = total.clamp(0, paid);
+    (total, total - refunded.clamp(0, total))
+}
+
+/// Refunds = the greater of what is known by id to stand and the highest cumulative figure less what is known to have
+/// failed, been canceled or not left yet. Either source alone is enough, and both together count once.
+fn refunds_at(charge: &ChargeMoney, delay: Delay, at: Time) -> i64 {
+    let mut standing: i64 = 0;
+    let mut not_taken: i64 = 0;
+    for refund in &charge.refunds {
+        let ended = refund.ended.as_ref().is_some_and(|ended| ended.at <= at);
+        if refund.succeeded.is_none() || ended {
+            not_taken = not_taken.saturating_add(refund.amount);
+        } else if is_effective(refund, delay, at) {
+            standing = standing.saturating_add(refund.amount);
+        }
+    }
+    let figures = charge.figures.iter().filter(|(moment, _)| delay.after(moment.at) <= at);
+    let highest = figures.map(|(_, amount)| *amount).max().unwrap_or(0);
+    standing.max(highest.saturating_sub(not_taken))
+}
+
+fn is_effective(refund: &RefundMoney, delay: Delay, at: Time) -> bool {
+    delay.after(refund.created) <= at
+}
+
+fn disputes_at(charge: &ChargeMoney, limit: i64, at: Time) -> i64 {
+    let mut sum: i64 = 0;
+    for dispute in &charge.disputes {
+        let taken = dispute.taken.as_ref().is_some_and(|taken| taken.at <= at);
+        let returned = dispute.returned.as_ref().is_some_and(|returned| returned.at <= at);
+        if taken && !returned {
+            sum = sum.saturating_add(dispute.amount.clamp(0, limit));
+        }
+    }
+    sum
+}

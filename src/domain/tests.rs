@@ -1,0 +1,188 @@
+//! Rules of deciding that take more than one thing to show.
+
+use super::booking::{Booked, difference};
+use super::entry::Component;
+use super::facts::{BillingReason as Reason, RefundStatus};
+use super::story::{Story, at, percent};
+use super::terms::{Change, CodeOwner, Duration, PriceBy, ProgramTerms, Status};
+
+fn saas(rules: Vec<super::terms::Rule>) -> ProgramTerms {
+    ProgramTerms { rules, ..ProgramTerms::default() }
+}
+
+fn acme() -> Story {
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![percent("20", Duration::Lifetime)])).partner("2020-01-01", "acme");
+    story
+}
+
+#[test]
+fn renewals_inherit_the_first_payments_winner() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
+    assert_eq!(story.answer("2026-03-01", "in_2"), ("credited", "acme".to_owned(), 200));
+}
+
+#[test]
+fn thirty_percent_first_then_twenty_for_twelve_months_pays_one_and_eleven() {
+    let mut first = percent("30", Duration::OneTime);
+    first.on = Some(super::terms::Kind::First);
+    let mut recurring = percent("20", Duration::Months(12));
+    recurring.on = Some(super::terms::Kind::Recurring);
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![first, recurring])).partner("2020-01-01", "acme");
+    story.pays("in_00", "2026-01-31", 1000, Reason::SubscriptionCreate).via("acme").done();
+    for month in 1..=13_u32 {
+        let (year, month_of_year) = (2026 + month / 12, month % 12 + 1);
+        let when = format!("{year}-{month_of_year:02}-28");
+        story.pays(&format!("in_{month:02}"), &when, 1000, Reason::SubscriptionCycle).done();
+    }
+    let answers = story.answers("2028-01-01");
+    assert_eq!(answers[0].3, 300);
+    assert_eq!(answers.iter().filter(|answer| answer.3 == 200).count(), 12);
+    // 2027-01-28 is still before 2026-01-31 plus 12 months; the thirteenth renewal is not.
+    assert_eq!(story.answer("2028-01-01", "in_13").0, "months_exhausted");
+}
+
+#[test]
+fn a_refund_takes_back_an_hour_later_and_partial_ones_end_at_zero() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 999, Reason::SubscriptionCreate).via("acme").done();
+    story.refund("re_1", "in_1", "2026-01-06", 333, RefundStatus::Succeeded);
+    story.refund("re_2", "in_1", "2026-01-07", 333, RefundStatus::Succeeded);
+    story.refund("re_3", "in_1", "2026-01-08", 333, RefundStatus::Succeeded);
+    assert_eq!(story.answer("2026-01-06T00:59:59Z", "in_1").2, 200);
+    assert_eq!(story.answer("2026-01-06T01:00:00Z", "in_1").2, 133);
+    assert_eq!(story.answer("2026-01-09", "in_1"), ("refunded", "acme".to_owned(), 0));
+    let decisions = story.decide("2026-01-09");
+    assert_eq!(decisions.payments[0].steps.iter().map(|step| step.amount).sum::<i64>(), 0);
+    assert_eq!(story.decide("2026-01-05").settle_due_at, Some(at("2026-01-06T01:00:00Z")));
+}
+
+#[test]
+fn a_figure_and_refunds_by_id_count_once() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.refund("re_1", "in_1", "2026-01-06", 400, RefundStatus::Succeeded);
+    story.refunded_so_far("in_1", "2026-01-06", 1000, 400);
+    assert_eq!(story.answer("2026-02-01", "in_1").2, 120);
+    // It fails: the figure stays where it was, and the commission comes back.
+    story.refund_fails("re_1", "in_1", "2026-01-06", "2026-01-20", 400);
+    assert_eq!(story.answer("2026-02-01", "in_1").2, 200);
+    assert_eq!(story.decide("2026-02-01").payments[0].steps.len(), 3);
+}
+
+#[test]
+fn a_full_refund_gives_the_place_on_and_its_failure_does_not_take_it_back() {
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![percent("20", Duration::OneTime)])).partner("2020-01-01", "acme");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).via("acme").done();
+    assert_eq!(story.answer("2026-03-01", "in_2").0, "one_time_already_earned");
+    story.refund("re_1", "in_1", "2026-02-20", 1000, RefundStatus::Succeeded);
+    assert_eq!(story.answer("2026-03-01", "in_2"), ("credited", "acme".to_owned(), 200));
+    story.refund_fails("re_1", "in_1", "2026-02-20", "2026-03-10", 1000);
+    assert_eq!(story.answer("2026-04-01", "in_1"), ("credited", "acme".to_owned(), 200));
+    assert_eq!(story.answer("2026-04-01", "in_2"), ("credited", "acme".to_owned(), 200));
+}
+
+#[test]
+fn what_is_entered_later_reaches_back_and_takes_nothing() {
+    let mut story = acme();
+    let owner = |partner: &str| Some(CodeOwner { partner: partner.to_owned(), program: None });
+    story.enter("2020-01-01", Change::Code { code: "ACME20".to_owned(), owner: owner("acme"), from: None });
+    // Nobody knows "late" yet: the code decides.
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("late").code("acme20").done();
+    story.pays("in_2", "2026-01-05", 1000, Reason::SubscriptionCreate).by("cus_1", "sub_2").via("late").done();
+    story.partner("2026-02-01", "late");
+    assert_eq!(story.answer("2026-03-01", "in_1"), ("credited", "acme".to_owned(), 200));
+    // A customer without a winner: the payment credited nobody, so the partner entered later has it.
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("late").done();
+    assert_eq!(story.answer("2026-01-20", "in_1").0, "partner_unknown");
+    story.partner("2026-02-01", "late");
+    assert_eq!(story.answer("2026-03-01", "in_1"), ("credited", "late".to_owned(), 200));
+}
+
+#[test]
+fn a_payment_credited_in_time_keeps_its_place_against_an_earlier_one_credited_late() {
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![percent("20", Duration::OneTime)])).partner("2020-01-01", "acme");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("late").done();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).via("acme").done();
+    assert_eq!(story.answer("2026-02-10", "in_2"), ("credited", "acme".to_owned(), 200));
+    story.partner("2026-03-01", "late");
+    assert_eq!(story.answer("2026-04-01", "in_2"), ("credited", "acme".to_owned(), 200));
+    assert_eq!(story.answer("2026-04-01", "in_1").0, "one_time_already_earned");
+}
+
+#[test]
+fn a_customer_key_joins_from_the_moment_both_carry_it() {
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![percent("20", Duration::Lifetime)]));
+    story.partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2026-01-06", 1000, Reason::SubscriptionCreate).by("cus_2", "sub_2").via("zeta").done();
+    story.customer_says("cus_1", "2026-01-10", "customer_key", "k1");
+    story.customer_says("cus_2", "2026-02-10", "customer_key", "k1");
+    story.pays("in_3", "2026-02-09", 1000, Reason::SubscriptionCycle).by("cus_2", "sub_2").done();
+    story.pays("in_4", "2026-03-09", 1000, Reason::SubscriptionCycle).by("cus_2", "sub_2").done();
+    assert_eq!(story.answer("2026-04-01", "in_3").1, "zeta");
+    assert_eq!(story.answer("2026-04-01", "in_4").1, "acme");
+}
+
+#[test]
+fn the_customers_version_prices_unless_the_program_says_payment() {
+    for (price_by, amount) in [(PriceBy::Customer, 200), (PriceBy::Payment, 500)] {
+        let terms = |rate| ProgramTerms { price_by, ..saas(vec![percent(rate, Duration::Lifetime)]) };
+        let mut story = Story::default();
+        story.program("2020-01-01", 1, terms("20")).partner("2020-01-01", "acme");
+        story.program("2026-02-01", 2, terms("50"));
+        story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+        story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
+        assert_eq!(story.answer("2026-03-01", "in_2").2, amount, "{price_by:?}");
+    }
+}
+
+#[test]
+fn a_partner_who_left_earns_no_renewals_and_keeps_what_was_earned() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2026-03-05", 1000, Reason::SubscriptionCycle).done();
+    let left = Change::PartnerStatus { partner: "acme".to_owned(), status: Status::Inactive, from: None };
+    story.enter("2026-02-01", left);
+    assert_eq!(story.answer("2026-04-01", "in_1").0, "credited");
+    assert_eq!(story.answer("2026-04-01", "in_2").0, "partner_inactive");
+}
+
+#[test]
+fn further_steps_are_booked_with_their_own_dates_and_a_changed_past_as_one_correction() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.refund("re_1", "in_1", "2026-01-06", 500, RefundStatus::Succeeded);
+    let decision = story.decide("2026-02-10").payments.remove(0);
+    let now = at("2026-02-10");
+    let all = difference(&[], &decision, now);
+    assert_eq!(all.iter().map(|entry| entry.amount).collect::<Vec<_>>(), [200, -100]);
+    assert_eq!(all[1].available_at, at("2026-02-04"), "a reversal waits for the accrual that it takes back");
+    let booked = |amounts: &[i64]| -> Vec<Booked> {
+        (0..)
+            .zip(amounts)
+            .map(|(revision, &amount)| Booked {
+                partner: "acme".to_owned(),
+                program: "saas".to_owned(),
+                component: Component::Direct,
+                revision,
+                amount,
+                currency: decision.currency,
+                available_at: at("2026-02-04"),
+            })
+            .collect()
+    };
+    let rest = difference(&booked(&[200]), &decision, now);
+    assert_eq!((rest.len(), rest[0].revision, rest[0].amount), (1, 1, -100));
+    assert!(difference(&booked(&[200, -100]), &decision, now).is_empty());
+    let correction = difference(&booked(&[150]), &decision, now);
+    assert_eq!((correction.len(), correction[0].amount, correction[0].available_at), (1, -50, now));
+}

@@ -1,0 +1,145 @@
+//! The durable inbox: an event is acknowledged once it is on disk, and never twice recorded.
+//!
+//! Whoever brings an event parses its envelope and compresses it in their own task; one writer takes whatever is
+//! waiting, puts it into one insert and one commit, and answers everybody. So a commit is shared by as many as come
+//! while the one before is being written.
+
+pub mod payload;
+
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::store::events::{NewEvent, Source};
+use crate::store::{Db, Mode, StoreError, Urgency, WorkspaceId};
+use crate::stripe::{EnvelopeError, IgnoredReason, UNDERSTOOD, envelope};
+
+/// How many may wait for the writer before those who come have to wait in front of the queue.
+const QUEUE: usize = 1024;
+
+/// An event as somebody brings it.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// By which way.
+    pub source: Source,
+    /// The event as Stripe wrote it.
+    pub body: &'a [u8],
+}
+
+/// The event is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// `evt_…`
+    pub event_id: String,
+    /// Whether it was there before, in the same shape.
+    pub duplicate: bool,
+    /// Why it will not be read (`account_mismatch`, `unknown_type`, `thin_event`).
+    pub ignored: Option<String>,
+}
+
+/// The event is not on disk.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The body is no event of Stripe's.
+    #[error("this is no Stripe event: {0}")]
+    NotAnEvent(Arc<EnvelopeError>),
+    /// The database is down, full or busy: whoever brought it should bring it again.
+    #[error("the event could not be stored: {0}")]
+    Unavailable(Arc<StoreError>),
+    /// The service is going down.
+    #[error("the service is going down and takes no more events")]
+    Closed,
+}
+
+/// The way in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    queue: mpsc::Sender<Waiting>,
+    db: Db,
+    clock: Clock,
+    wake: Arc<Notify>,
+}
+
+/// An event that waits for the writer.
+#[derive(Debug)]
+struct Waiting {
+    event: NewEvent,
+    account: Option<String>,
+    answer: oneshot::Sender<Result<Accepted, SubmitError>>,
+}
+
+/// What became of many events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// New ones.
+    pub new: usize,
+    /// Those that were there before.
+    pub duplicates: usize,
+}
+
+impl Inbox {
+    /// Starts the writer. `wake` is notified whenever something new is on disk. The writer ends, with everything
+    /// answered, when the last clone of the inbox is gone.
+    pub fn start(db: Db, clock: Clock, wake: Arc<Notify>) -> (Self, JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let writer = tokio::spawn(writer::run(db.clone(), waiting, wake.clone()));
+        (Self { queue, db, clock, wake }, writer)
+    }
+
+    /// Stores an event; when this returns, it is on disk.
+    pub async fn submit(&self, incoming: Incoming<'_>) -> Result<Accepted, SubmitError> {
+        let (event, account) = self.prepare(&incoming)?;
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { event, account, answer };
+        self.queue.send(waiting).await.map_err(|_| SubmitError::Closed)?;
+        answered.await.map_err(|_| SubmitError::Closed)?
+    }
+
+    /// Stores many events of one workspace in one transaction, behind those that somebody waits for.
+    pub async fn import(&self, events: &[Incoming<'_>]) -> Result<Imported, SubmitError> {
+        let prepared = events.iter().map(|incoming| self.prepare(incoming)).collect::<Result<Vec<_>, _>>()?;
+        let unavailable = |error| SubmitError::Unavailable(Arc::new(error));
+        let mut tx = self.db.write(Urgency::Background).await.map_err(unavailable)?;
+        let (mut rows, accounts): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
+        let fresh = writer::insert(&self.db, &mut tx, &mut rows, &accounts).await.map_err(unavailable)?;
+        tx.commit().await.map_err(unavailable)?;
+        self.wake.notify_one();
+        let new = fresh.into_iter().filter(|fresh| *fresh).count();
+        Ok(Imported { new, duplicates: events.len() - new })
+    }
+
+    fn prepare(&self, incoming: &Incoming<'_>) -> Result<(NewEvent, Option<String>), SubmitError> {
+        let envelope =
+            envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
+        let ignored = if envelope.thin {
+            Some(IgnoredReason::ThinEvent)
+        } else if UNDERSTOOD.contains(&envelope.type_.as_str()) {
+            None
+        } else {
+            Some(IgnoredReason::UnknownType)
+        };
+        let ignored = ignored.map(|reason| reason.as_str().to_owned());
+        let (payload, codec) = payload::pack(incoming.body);
+        let event = NewEvent {
+            workspace: incoming.workspace,
+            id: envelope.id,
+            shape: envelope.shape,
+            mode: Mode::of(envelope.livemode),
+            kind: envelope.type_,
+            created: envelope.created,
+            received: self.clock.now(),
+            source: incoming.source,
+            ignored,
+            payload,
+            codec,
+        };
+        Ok((event, envelope.account))
+    }
+}

@@ -1,0 +1,102 @@
+//! The one writer of the inbox: whatever waits goes into one insert and one commit.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::{Accepted, SubmitError, Waiting};
+use crate::store::events::{self, NewEvent};
+use crate::store::{Db, StoreError, Tx, Urgency};
+
+/// How many events share a commit at most.
+const GROUP: usize = 512;
+
+type Answer = oneshot::Sender<Result<Accepted, SubmitError>>;
+
+/// Writes until nobody can bring anything any more.
+pub(super) async fn run(db: Db, mut waiting: mpsc::Receiver<Waiting>, wake: Arc<Notify>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut group, GROUP).await > 0 {
+        let (mut rows, mut accounts, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for Waiting { event, account, answer } in group.drain(..) {
+            rows.push(event);
+            accounts.push(account);
+            answers.push(answer);
+        }
+        let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
+        match write(&db, &mut rows, &accounts).await {
+            Ok(fresh) => answer_all(rows, fresh, answers),
+            Err(error) if error.is_refusal() && rows.len() > 1 => one_by_one(&db, rows, &accounts, answers).await,
+            Err(error) => refuse_all(error, answers),
+        }
+        wake.notify_one();
+    }
+}
+
+async fn write(db: &Db, rows: &mut [NewEvent], accounts: &[Option<&str>]) -> Result<Vec<bool>, StoreError> {
+    let mut tx = db.write(Urgency::Now).await?;
+    let fresh = insert(db, &mut tx, rows, accounts).await?;
+    tx.commit().await?;
+    Ok(fresh)
+}
+
+/// A row that the database refuses must not take the others down with it.
+async fn one_by_one(db: &Db, rows: Vec<NewEvent>, accounts: &[Option<&str>], answers: Vec<Answer>) {
+    for ((row, account), answer) in rows.into_iter().zip(accounts).zip(answers) {
+        let mut row = vec![row];
+        match write(db, &mut row, &[*account]).await {
+            Ok(fresh) => answer_all(row, fresh, vec![answer]),
+            Err(error) => refuse_all(error, vec![answer]),
+        }
+    }
+}
+
+/// Puts rows into the database; tells for each whether it was new. Events of accounts that are not the workspace's are
+/// kept, but ignored.
+pub(super) async fn insert(
+    db: &Db,
+    tx: &mut Tx,
+    rows: &mut [NewEvent],
+    accounts: &[Option<&str>],
+) -> Result<Vec<bool>, StoreError> {
+    let mut own = HashMap::new();
+    for row in rows.iter() {
+        if let std::collections::hash_map::Entry::Vacant(slot) = own.entry(row.workspace) {
+            slot.insert(db.terms(tx, row.workspace).await?.current_settings().account);
+        }
+    }
+    for (row, account) in rows.iter_mut().zip(accounts) {
+        if let (Some(account), Some(Some(own))) = (account, own.get(&row.workspace))
+            && account != own
+        {
+            row.ignored = Some("account_mismatch".to_owned());
+        }
+    }
+    let new = events::insert(tx, rows).await?;
+    // The same event twice in one group: the first is the new one.
+    let mut seen = HashSet::new();
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let key = (row.workspace.0, row.id.clone(), row.shape);
+            new.contains(&key) && seen.insert(key)
+        })
+        .collect())
+}
+
+fn answer_all(rows: Vec<NewEvent>, fresh: Vec<bool>, answers: Vec<Answer>) {
+    for ((row, fresh), answer) in rows.into_iter().zip(fresh).zip(answers) {
+        let accepted = Accepted { event_id: row.id, duplicate: !fresh, ignored: row.ignored };
+        // Whoever waited may be gone; the event is on disk all the same.
+        let _ = answer.send(Ok(accepted));
+    }
+}
+
+fn refuse_all(error: StoreError, answers: Vec<Answer>) {
+    tracing::error!(%error, events = answers.len(), "events could not be stored; Stripe will send them again");
+    let error = Arc::new(error);
+    for answer in answers {
+        let _ = answer.send(Err(SubmitError::Unavailable(error.clone())));
+    }
+}

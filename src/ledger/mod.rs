@@ -1,0 +1,40 @@
+//! From events to entries: [`record`] turns events into facts and says whose they are, [`settle`] decides and appends
+//! what differs, [`resettle`] wakes the customers that a change concerns, [`verify`] proves that it was all done right.
+
+mod link;
+mod plan;
+
+pub mod record;
+pub mod resettle;
+pub mod settle;
+pub mod verify;
+
+use crate::clock::Clock;
+use crate::ids::Ids;
+use crate::store::{Db, StoreError};
+
+/// What recording and settling need.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// Where everything is.
+    pub db: Db,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where new ids come from.
+    pub ids: Ids,
+}
+
+/// Thinks off the threads that answer webhooks. A panic becomes an error of this piece of work.
+async fn think<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Unreadable {
+        what: "a batch",
+        key: "of work".to_owned(),
+        why: error.to_string(),
+    })
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a fault of the bridge itself: {}", said.unwrap_or("no more is known"))
+}

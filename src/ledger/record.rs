@@ -1,0 +1,294 @@
+//! Events become facts: read, linked to customers, kept, and the customers touched are due.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::link::{Item, Links, link};
+use super::{Ledger, panic_text, think};
+use crate::domain::Time;
+use crate::domain::evidence::{clues, customer_keys};
+use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
+use crate::domain::terms::Terms;
+use crate::intake::payload;
+use crate::store::events::{self, EventStatus, Outcome, StoredEvent};
+use crate::store::facts::NewFacts;
+use crate::store::resettle::Whom;
+use crate::store::workspaces::{RECORDER, lock, used};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
+use crate::stripe::{Reading, read};
+
+/// How many events share a transaction.
+pub const BATCH: i64 = 256;
+
+/// An event that was read.
+struct Read {
+    event_id: String,
+    shape: i64,
+    mode: Mode,
+    what: What,
+}
+
+enum What {
+    Facts(Found),
+    Ignored(&'static str),
+    Failed(String),
+}
+
+/// What an event says, and whom it is about.
+pub(super) struct Found {
+    pub facts: EventFacts,
+    /// The facts as JSON.
+    pub body: String,
+    /// Stripe ids and shared customer keys.
+    pub refs: Vec<String>,
+    pub clues: Vec<String>,
+}
+
+impl Ledger {
+    /// Records the oldest pending events of a workspace; tells how many it dealt with.
+    ///
+    /// Events that the database refuses fail alone: the batch is tried again one by one.
+    pub async fn record(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+        match self.record_some(workspace, BATCH, None).await {
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(%error, "a batch of events was refused; recording them one by one");
+                self.record_one_by_one(workspace).await
+            }
+            other => other,
+        }
+    }
+
+    async fn record_one_by_one(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+        let mut done = 0;
+        while done < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+            let recorded = match self.record_some(workspace, 1, None).await {
+                Err(error) if error.is_refusal() => {
+                    self.record_some(workspace, 1, Some(error.to_string().replace('\0', "\u{fffd}"))).await?
+                }
+                other => other?,
+            };
+            if recorded == 0 {
+                break;
+            }
+            done += recorded;
+        }
+        Ok(done)
+    }
+
+    /// Records up to `limit` events, or marks them as failed because of `failure`.
+    async fn record_some(
+        &self,
+        workspace: WorkspaceId,
+        limit: i64,
+        failure: Option<String>,
+    ) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.read_to_write().await?;
+        let version = lock(&mut tx, workspace, RECORDER).await?;
+        let pending = events::pending(&mut tx, workspace, limit).await?;
+        if pending.is_empty() {
+            return Ok(0);
+        }
+        let terms = self.db.terms(&mut tx, workspace).await?;
+        let read = match failure {
+            None => think(move || read_all(pending, &terms)).await?,
+            Some(why) => pending.into_iter().map(|event| failed(&event, why.clone())).collect(),
+        };
+        let items: Vec<Item<'_>> = read.iter().filter_map(Read::item).collect();
+        let asked: BTreeSet<(Mode, &str)> =
+            items.iter().flat_map(|item| item.refs.iter().map(|text| (item.mode, *text))).collect();
+        let owners = refs::owners(&mut tx, workspace, asked).await?;
+        let links = link(&items, &owners, &self.ids);
+        let mut tx = self.db.upgrade(tx).await?;
+        used(&mut tx, workspace, RECORDER, version).await?;
+        self.keep_links(&mut tx, workspace, &links, now).await?;
+        keep_facts(&mut tx, workspace, &read, &links).await?;
+        self.learn_promotion_codes(&mut tx, workspace, &read, now).await?;
+        let outcomes: Vec<Outcome<'_>> = read.iter().map(Read::outcome).collect();
+        events::mark(&mut tx, workspace, &outcomes).await?;
+        tx.commit().await?;
+        Ok(read.len())
+    }
+
+    /// Enters new customers, joins those that turned out to be one, ties references, and says that all are due.
+    pub(super) async fn keep_links(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        links: &Links<'_>,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let (new, known): (Vec<_>, Vec<_>) = links.customers.iter().partition(|customer| customer.is_new);
+        customers::insert(tx, workspace, new.iter().map(|new| (new.mode, new.customer_id.as_str())), now).await?;
+        let mut touched: Vec<&str> = known
+            .iter()
+            .flat_map(|known| std::iter::once(&known.customer_id).chain(&known.joined).map(String::as_str))
+            .collect();
+        touched.sort_unstable();
+        customers::lock(tx, workspace, &touched).await?;
+        customers::touch(tx, workspace, &touched, now).await?;
+        let joined: Vec<(Mode, String, String)> = known
+            .iter()
+            .flat_map(|winner| {
+                winner.joined.iter().map(|loser| (winner.mode, loser.clone(), winner.customer_id.clone()))
+            })
+            .collect();
+        if !joined.is_empty() {
+            self.join(tx, workspace, &joined).await?;
+        }
+        let ties = links.ties.iter().map(|(mode, text, customer)| {
+            (*mode, *text, links.customers[*customer].customer_id.as_str())
+        });
+        refs::tie(tx, workspace, ties).await
+    }
+
+    /// Gives all that customers have to those they turned out to be: `(mode, from, into)`.
+    async fn join(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        joined: &[(Mode, String, String)],
+    ) -> Result<(), StoreError> {
+        let terms = self.db.terms(tx, workspace).await?;
+        let pairs: Vec<(String, String)> =
+            joined.iter().map(|(_, loser, winner)| (loser.clone(), winner.clone())).collect();
+        let winners: HashMap<&str, (Mode, &str)> =
+            joined.iter().map(|(mode, loser, winner)| (loser.as_str(), (*mode, winner.as_str()))).collect();
+        let losers: Vec<&str> = pairs.iter().map(|(loser, _)| loser.as_str()).collect();
+        let mut found = Vec::new();
+        for stored in facts::of_customers(tx, workspace, losers.iter().copied()).await? {
+            let (mode, winner) = winners[stored.customer_id.as_str()];
+            found.push((mode, winner, find(stored.read()?, stored.body.clone(), &terms)));
+        }
+        let ties: BTreeSet<(Mode, &str, &str)> = found
+            .iter()
+            .flat_map(|(mode, winner, found)| found.refs.iter().map(|text| (*mode, text.as_str(), *winner)))
+            .collect();
+        refs::tie(tx, workspace, ties).await?;
+        let clues: BTreeSet<(Mode, &str, &str)> = found
+            .iter()
+            .flat_map(|(mode, winner, found)| found.clues.iter().map(|clue| (*mode, clue.as_str(), *winner)))
+            .collect();
+        refs::note_clues(tx, workspace, clues).await?;
+        refs::give_shared_keys(tx, workspace, &pairs).await?;
+        facts::give(tx, workspace, &pairs).await?;
+        payments::give(tx, workspace, &pairs).await?;
+        customers::remove(tx, workspace, &losers).await
+    }
+
+    /// Keeps the texts of promotion codes, and wakes the customers who showed a code's id before its text was known.
+    async fn learn_promotion_codes(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        read: &[Read],
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let codes: Vec<(Mode, PromotionCodeFact, Time)> = read.iter().flat_map(Read::promotion_codes).collect();
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let new = lookups::learn_promotion_codes(tx, workspace, &codes).await?;
+        let whom: Vec<Whom> = new
+            .into_iter()
+            .map(|(mode, id)| Whom::Clue(Some(mode), format!("promotion_code:{}", id.to_lowercase())))
+            .collect();
+        resettle::add(tx, workspace, &whom, &self.ids, now).await
+    }
+}
+
+async fn keep_facts(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    read: &[Read],
+    links: &Links<'_>,
+) -> Result<(), StoreError> {
+    let with_facts = read.iter().filter_map(|read| read.found().map(|found| (read, found)));
+    let mut rows = Vec::new();
+    let mut noted = BTreeSet::new();
+    for ((read, found), customer) in with_facts.zip(&links.of_item) {
+        let Some(customer) = customer else { continue };
+        let customer_id = links.customers[*customer].customer_id.as_str();
+        rows.push(NewFacts { customer_id, event_id: &read.event_id, shape: read.shape, body: &found.body });
+        noted.extend(found.clues.iter().map(|clue| (read.mode, clue.as_str(), customer_id)));
+    }
+    facts::insert(tx, workspace, &rows).await?;
+    refs::note_clues(tx, workspace, noted).await
+}
+
+fn read_all(pending: Vec<StoredEvent>, terms: &Arc<Terms>) -> Vec<Read> {
+    pending
+        .into_iter()
+        .map(|event| {
+            catch_unwind(AssertUnwindSafe(|| read_one(&event, terms)))
+                .unwrap_or_else(|panic| failed(&event, panic_text(panic.as_ref())))
+        })
+        .collect()
+}
+
+fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
+    let body = match payload::unpack(&event.payload, event.payload_codec) {
+        Ok(body) => body,
+        Err(damaged) => return failed(event, damaged.to_string()),
+    };
+    match read(&body) {
+        Ok(Reading::Facts(facts)) => match serde_json::to_string(&facts) {
+            Ok(body) => as_read(event, What::Facts(find(facts, body, terms))),
+            Err(error) => failed(event, error.to_string()),
+        },
+        Ok(Reading::Ignored(reason)) => as_read(event, What::Ignored(reason.as_str())),
+        Err(error) => failed(event, error.to_string()),
+    }
+}
+
+fn failed(event: &StoredEvent, why: String) -> Read {
+    as_read(event, What::Failed(why))
+}
+
+fn as_read(event: &StoredEvent, what: What) -> Read {
+    Read { event_id: event.event_id.clone(), shape: event.shape, mode: event.mode(), what }
+}
+
+/// Whom facts are about, and by what their customer can be found.
+pub(super) fn find(facts: EventFacts, body: String, terms: &Terms) -> Found {
+    let mut refs: Vec<String> = facts.references().into_iter().map(ToOwned::to_owned).collect();
+    refs.extend(customer_keys(&facts, terms).into_iter().map(|key| format!("key:{key}")));
+    let clues = clues(&facts, terms);
+    Found { facts, body, refs, clues }
+}
+
+impl Found {
+    /// What linking needs to know.
+    pub(super) fn item(&self, mode: Mode) -> Item<'_> {
+        Item { mode, refs: self.refs.iter().map(String::as_str).collect() }
+    }
+}
+
+impl Read {
+    fn found(&self) -> Option<&Found> {
+        if let What::Facts(found) = &self.what { Some(found) } else { None }
+    }
+
+    fn item(&self) -> Option<Item<'_>> {
+        self.found().map(|found| found.item(self.mode))
+    }
+
+    fn promotion_codes(&self) -> Vec<(Mode, PromotionCodeFact, Time)> {
+        let Some(found) = self.found() else { return Vec::new() };
+        let codes = found.facts.facts.iter().filter_map(|fact| match fact {
+            Fact::PromotionCode(code) => Some((self.mode, code.clone(), found.facts.stamp.created)),
+            _ => None,
+        });
+        codes.collect()
+    }
+
+    fn outcome(&self) -> Outcome<'_> {
+        let (status, reason, error) = match &self.what {
+            What::Facts(_) => (EventStatus::Recorded, None, None),
+            What::Ignored(reason) => (EventStatus::Ignored, Some(*reason), None),
+            What::Failed(error) => (EventStatus::Failed, None, Some(error.as_str())),
+        };
+        Outcome { event_id: &self.event_id, shape: self.shape, status, reason, error }
+    }
+}

@@ -1,0 +1,290 @@
+//! Facts become entries: for each customer that is due, decide everything anew and append what differs.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::plan::{Known, Settling, Writes, plan};
+use super::{Ledger, panic_text, think};
+use crate::domain::Time;
+use crate::domain::decision::{Decisions, Lookups, decide};
+use crate::domain::evidence::clues;
+use crate::domain::facts::{EventFacts, Fact};
+use crate::domain::history::fold;
+use crate::domain::terms::Terms;
+use crate::store::customers::{Customer, Settled};
+use crate::store::facts::StoredFacts;
+use crate::store::{StoreError, Tx, Urgency, WorkspaceId, customers, entries, facts, lookups, payments};
+
+/// How many customers share a transaction.
+pub const BATCH: i64 = 128;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Customers that were due.
+    pub due: usize,
+    /// Those that were settled.
+    pub settled: usize,
+    /// Those that could not be, and are set aside with their error.
+    pub parked: usize,
+}
+
+/// A customer with all that was ever said about it.
+pub(super) struct Case {
+    pub customer: Customer,
+    pub events: Result<Vec<EventFacts>, String>,
+}
+
+/// A customer and its answer.
+struct Decided {
+    customer: Customer,
+    answer: Result<Decisions, String>,
+}
+
+/// When the writer is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// For the writing alone.
+    ToWrite,
+    /// From the beginning, so that nobody can come in between.
+    Throughout,
+}
+
+impl Ledger {
+    /// Settles the customers of a workspace that have been due longest.
+    ///
+    /// A customer that cannot be settled is tried alone, then set aside with its error; it stops nobody else.
+    pub async fn settle(&self, workspace: WorkspaceId) -> Result<Done, StoreError> {
+        match self.settle_some(workspace, BATCH, Hold::ToWrite).await {
+            Ok(done) if done.settled + done.parked == 0 && done.due > 0 => {
+                self.settle_some(workspace, BATCH, Hold::Throughout).await
+            }
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(%error, "a batch of customers was refused; settling them one by one");
+                self.settle_one_by_one(workspace).await
+            }
+            other => other,
+        }
+    }
+
+    async fn settle_one_by_one(&self, workspace: WorkspaceId) -> Result<Done, StoreError> {
+        let mut sum = Done::default();
+        for _ in 0..BATCH {
+            let done = match self.settle_some(workspace, 1, Hold::Throughout).await {
+                Err(error) if error.is_refusal() => self.park_first(workspace, &error).await?,
+                other => other?,
+            };
+            if done.due == 0 {
+                break;
+            }
+            sum.due += done.due;
+            sum.settled += done.settled;
+            sum.parked += done.parked;
+        }
+        Ok(sum)
+    }
+
+    async fn park_first(&self, workspace: WorkspaceId, error: &StoreError) -> Result<Done, StoreError> {
+        let mut tx = self.db.write(Urgency::Background).await?;
+        let due = customers::due(&mut tx, workspace, self.clock.now(), 1).await?;
+        let error = error.to_string().replace('\0', "\u{fffd}");
+        let parked: Vec<_> =
+            due.iter().map(|due| (due.customer_id.as_str(), due.dirty_version, error.clone())).collect();
+        customers::park(&mut tx, workspace, &parked).await?;
+        tx.commit().await?;
+        Ok(Done { due: due.len(), settled: 0, parked: due.len() })
+    }
+
+    async fn settle_some(&self, workspace: WorkspaceId, limit: i64, hold: Hold) -> Result<Done, StoreError> {
+        let now = self.clock.now();
+        let mut tx = match hold {
+            Hold::ToWrite => self.db.read_to_write().await?,
+            Hold::Throughout => self.db.write(Urgency::Background).await?,
+        };
+        let due = customers::due(&mut tx, workspace, now, limit).await?;
+        let mut done = Done { due: due.len(), ..Done::default() };
+        if due.is_empty() {
+            return Ok(done);
+        }
+        let terms = self.db.terms(&mut tx, workspace).await?;
+        let cases = load_cases(&mut tx, workspace, due).await?;
+        let decided = decide_all(&mut tx, workspace, cases, terms, now).await?;
+        let known = load_known(&mut tx, workspace, &decided).await?;
+        let had_to_upgrade = !tx.writes;
+        let mut tx = self.db.upgrade(tx).await?;
+        let decided = if had_to_upgrade { still_due(&mut tx, workspace, decided).await? } else { decided };
+        self.write(&mut tx, workspace, &decided, &known, now).await?;
+        tx.commit().await?;
+        done.parked = decided.iter().filter(|decided| decided.answer.is_err()).count();
+        done.settled = decided.len() - done.parked;
+        Ok(done)
+    }
+
+    async fn write(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        decided: &[Decided],
+        known: &HashMap<String, Known>,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let mut all = Writes::default();
+        let (mut settled, mut parked) = (Vec::new(), Vec::new());
+        let nothing = Known::default();
+        for Decided { customer, answer } in decided {
+            let customer_id = customer.customer_id.as_str();
+            match answer {
+                Ok(decisions) => {
+                    let settling = Settling { customer_id, mode: customer.mode(), now, ids: &self.ids };
+                    let writes = plan(&settling, decisions, known.get(customer_id).unwrap_or(&nothing));
+                    all.payments.extend(writes.payments);
+                    all.ties.extend(writes.ties);
+                    all.entries.extend(writes.entries);
+                    let due_at = decisions.settle_due_at;
+                    settled.push(Settled { customer_id, version: customer.dirty_version, due_at });
+                }
+                Err(error) => {
+                    tracing::error!(customer = customer_id, %error, "a customer could not be settled; it is set aside");
+                    parked.push((customer_id, customer.dirty_version, error.clone()));
+                }
+            }
+        }
+        payments::upsert(tx, workspace, &all.payments).await?;
+        let ties = all.ties.iter().map(|(mode, text, payment)| (*mode, text.as_str(), payment.as_str()));
+        payments::tie_refs(tx, workspace, ties).await?;
+        entries::append(tx, workspace, &all.entries).await?;
+        customers::settled(tx, workspace, &settled, now).await?;
+        customers::park(tx, workspace, &parked).await
+    }
+}
+
+/// Loads all facts of some customers.
+pub(super) async fn load_cases(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    customers: Vec<Customer>,
+) -> Result<Vec<Case>, StoreError> {
+    let ids = customers.iter().map(|customer| customer.customer_id.as_str());
+    let stored = facts::of_customers(tx, workspace, ids).await?;
+    think(move || {
+        let mut by_customer: HashMap<String, Vec<StoredFacts>> = HashMap::new();
+        for facts in stored {
+            by_customer.entry(facts.customer_id.clone()).or_default().push(facts);
+        }
+        customers
+            .into_iter()
+            .map(|customer| {
+                let stored = by_customer.remove(&customer.customer_id).unwrap_or_default();
+                let events = stored.iter().map(StoredFacts::read).collect::<Result<Vec<_>, _>>();
+                Case { customer, events: events.map_err(|error| error.to_string()) }
+            })
+            .collect()
+    })
+    .await
+}
+
+/// Loads what deciding some customers looks up.
+pub(super) async fn load_lookups(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    cases: &[Case],
+    terms: &Terms,
+) -> Result<Lookups, StoreError> {
+    let (mut click_ids, mut code_ids) = (BTreeSet::new(), BTreeSet::new());
+    for event in cases.iter().flat_map(|case| case.events.iter().flatten()) {
+        click_ids.extend(
+            clues(event, terms).into_iter().filter_map(|clue| clue.strip_prefix("click:").map(ToOwned::to_owned)),
+        );
+        code_ids.extend(event.facts.iter().flat_map(promotion_codes_of).map(String::as_str));
+    }
+    let clicks = lookups::clicks(tx, workspace, click_ids.iter().map(String::as_str)).await?;
+    let promotion_codes = lookups::promotion_texts(tx, workspace, code_ids).await?;
+    Ok(Lookups { clicks, promotion_codes })
+}
+
+fn promotion_codes_of(fact: &Fact) -> &[String] {
+    match fact {
+        Fact::Invoice(invoice) => &invoice.promotion_codes,
+        Fact::Checkout(session) => &session.promotion_codes,
+        Fact::Customer(customer) => &customer.promotion_codes,
+        Fact::Subscription(subscription) => &subscription.promotion_codes,
+        _ => &[],
+    }
+}
+
+async fn decide_all(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    cases: Vec<Case>,
+    terms: Arc<Terms>,
+    now: Time,
+) -> Result<Vec<Decided>, StoreError> {
+    let lookups = load_lookups(tx, workspace, &cases, &terms).await?;
+    think(move || {
+        cases
+            .into_iter()
+            .map(|Case { customer, events }| {
+                let answer = events.and_then(|events| decide_one(&events, &terms, &lookups, now));
+                Decided { customer, answer }
+            })
+            .collect()
+    })
+    .await
+}
+
+/// Decides one customer; a fault of the bridge is an error like any other.
+pub(super) fn decide_one(
+    events: &[EventFacts],
+    terms: &Terms,
+    lookups: &Lookups,
+    now: Time,
+) -> Result<Decisions, String> {
+    catch_unwind(AssertUnwindSafe(|| decide(&fold(events), terms, lookups, now)))
+        .map_err(|panic| panic_text(panic.as_ref()))?
+        .map_err(|error| error.to_string())
+}
+
+/// Loads the payments and entries that the decisions are about, by customer.
+async fn load_known(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    decided: &[Decided],
+) -> Result<HashMap<String, Known>, StoreError> {
+    let answered = || decided.iter().filter_map(|decided| Some((&decided.customer, decided.answer.as_ref().ok()?)));
+    let mut owner: HashMap<(crate::store::Mode, &str), &str> = HashMap::new();
+    for (customer, decisions) in answered() {
+        let references = decisions.payments.iter().flat_map(|decision| &decision.references);
+        owner.extend(references.map(|text| ((customer.mode(), text.as_str()), customer.customer_id.as_str())));
+    }
+    let mut known: HashMap<String, Known> = HashMap::new();
+    let ids = answered().map(|(customer, _)| customer.customer_id.as_str());
+    for payment in payments::of_customers(tx, workspace, ids).await? {
+        let of_customer = known.entry(payment.customer_id.clone()).or_default();
+        of_customer.payments.insert(payment.payment_id.clone(), payment);
+    }
+    for ((mode, text), payment) in payments::by_refs(tx, workspace, owner.keys().copied()).await? {
+        if let Some(customer) = owner.get(&(mode, text.as_str())) {
+            known.entry((*customer).to_owned()).or_default().refs.insert(text, payment);
+        }
+    }
+    let mut holder: HashMap<String, String> = HashMap::new();
+    for (customer, known) in &known {
+        let ids = known.payments.keys().chain(known.refs.values());
+        holder.extend(ids.map(|id| (id.clone(), customer.clone())));
+    }
+    for booked in entries::of_payments(tx, workspace, holder.keys().map(String::as_str)).await? {
+        let Some(payment) = booked.entry.payment_id.clone() else { continue };
+        if let Some(known) = holder.get(&payment).and_then(|customer| known.get_mut(customer)) {
+            known.booked.entry(payment).or_default().push(booked.entry);
+        }
+    }
+    Ok(known)
+}
+
+/// Leaves out the customers that somebody touched, joined or settled while they were being decided; they stay due.
+async fn still_due(tx: &mut Tx, workspace: WorkspaceId, decided: Vec<Decided>) -> Result<Vec<Decided>, StoreError> {
+    let same = customers::unchanged(tx, workspace, decided.iter().map(|decided| &decided.customer)).await?;
+    let same: HashSet<String> = same.into_iter().collect();
+    Ok(decided.into_iter().filter(|decided| same.contains(&decided.customer.customer_id)).collect())
+}

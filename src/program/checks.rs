@@ -1,0 +1,70 @@
+//! What no single section can know: keys and codes that are taken, programs that do not exist.
+
+use std::collections::{HashMap, HashSet};
+
+use super::fault::{Faults, FileError, nearest};
+use super::file::{Named, PartnerSection, ProgramFile};
+use super::read::Sections;
+use crate::domain::terms::Terms;
+
+/// Checks a file against itself.
+pub(super) fn within(sections: &Sections, faults: &mut Faults) {
+    let mut programs = HashSet::new();
+    for program in &sections.programs {
+        if !programs.insert(program.key.as_str()) {
+            faults.add(&program.spot, format!("program {:?} is in the file twice", program.key));
+        }
+    }
+    let mut partners = HashSet::new();
+    let mut owners = HashMap::new();
+    for partner in &sections.partners {
+        if !partners.insert(partner.key.as_str()) {
+            faults.add(&partner.spot, format!("partner {:?} is in the file twice", partner.key));
+        }
+        codes(partner, &mut owners, faults);
+    }
+}
+
+/// Each code is one partner's, whatever its case, in a program that they are in.
+fn codes<'a>(partner: &'a PartnerSection, owners: &mut HashMap<String, &'a str>, faults: &mut Faults) {
+    for code in &partner.codes {
+        match owners.insert(code.code.to_lowercase(), &partner.key) {
+            Some(owner) if owner == partner.key => {
+                faults.add(&code.spot, format!("code {:?} is listed twice (case does not matter)", code.code));
+            }
+            Some(owner) => faults.add(&code.spot, format!("code {:?} is already partner {owner:?}'s", code.code)),
+            None => {}
+        }
+        let Some(program) = &code.program else { continue };
+        if !partner.programs.iter().any(|enrolled| enrolled.name == program.name) {
+            let message = format!(
+                "code {:?} can never earn: partner {:?} is not in program {:?}",
+                code.code, partner.key, program.name
+            );
+            faults.add(&program.spot, message);
+        }
+    }
+}
+
+/// Checks what a file refers to: each program must be in the file or known already.
+pub(super) fn against(file: &ProgramFile, current: &Terms) -> Result<(), FileError> {
+    let mut known: Vec<&str> = file.programs.iter().map(|program| program.key.as_str()).collect();
+    known.extend(current.programs.keys().map(String::as_str));
+    known.sort_unstable();
+    known.dedup();
+    let mut faults = Faults::default();
+    for program in file.partners.iter().flat_map(|partner| &partner.programs) {
+        exists(program, &known, &mut faults);
+    }
+    faults.into_result(&file.source)
+}
+
+fn exists(program: &Named, known: &[&str], faults: &mut Faults) {
+    if known.contains(&program.name.as_str()) {
+        return;
+    }
+    let hint = nearest(&program.name, known).map(|key| format!(" (did you mean {key:?}?)")).unwrap_or_default();
+    let known =
+        if known.is_empty() { "there are none yet".to_owned() } else { format!("known are {}", known.join(", ")) };
+    faults.add(&program.spot, format!("there is no program {:?}{hint}: {known}", program.name));
+}

@@ -1,0 +1,104 @@
+//! Reads the sections of a program file. Each reader notes what is wrong and goes on with a stand-in, so that one run
+//! shows every fault; nothing that was read is used while there is one.
+
+mod node;
+mod partner;
+mod rule;
+mod value;
+mod workspace;
+
+use toml::de::DeValue;
+
+use self::node::{Node, Section};
+use super::fault::Faults;
+use super::file::{PartnerSection, ProgramSection, WorkspaceSection};
+use crate::domain::terms::{Base, CreditBy, PriceBy, ProgramTerms, Status, Touch, TrialConversion};
+
+const ROOT: [&str; 3] = ["workspace", "program", "partner"];
+const PROGRAM: [&str; 13] = [
+    "key",
+    "name",
+    "status",
+    "hold_days",
+    "reversal_delay",
+    "attribution",
+    "attribution_window_days",
+    "base",
+    "credit",
+    "price_by",
+    "trial_conversion",
+    "effective_from",
+    "rule",
+];
+const STATUS: [(&str, Status); 2] = [("active", Status::Active), ("inactive", Status::Inactive)];
+/// Ten years: longer holds and windows are slips of the pen.
+const MOST_DAYS: u32 = 3650;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Sections {
+    pub(super) workspace: Option<WorkspaceSection>,
+    pub(super) programs: Vec<ProgramSection>,
+    pub(super) partners: Vec<PartnerSection>,
+}
+
+/// Reads a whole document.
+pub(super) fn document(root: &DeValue<'_>, faults: &mut Faults) -> Sections {
+    let Some(root) = Section::root(root, &ROOT, faults) else { return Sections::default() };
+    let tables = |key: &str, faults: &mut Faults| root.get(key).map(|node| node.tables(faults)).unwrap_or_default();
+    let workspace = root.get("workspace").and_then(|node| workspace::read(node, faults));
+    let programs = tables("program", faults).into_iter().filter_map(|node| program(node, faults)).collect();
+    let partners = tables("partner", faults).into_iter().filter_map(|node| partner::read(node, faults)).collect();
+    Sections { workspace, programs, partners }
+}
+
+fn program(node: Node<'_>, faults: &mut Faults) -> Option<ProgramSection> {
+    let section = node.section(&PROGRAM, faults)?;
+    let key = section
+        .require("key", "the program's key, such as \"saas\"", faults)
+        .and_then(|node| value::key(&node, "a program's key", faults));
+    let name = section.get("name").and_then(|node| node.text("a name", faults));
+    let status = section.get("status").and_then(|node| node.word(&STATUS, faults));
+    let effective_from = section.get("effective_from").and_then(|node| value::moment(&node, faults));
+    let terms = terms(&section, faults);
+    let key = key?;
+    Some(ProgramSection {
+        name: name.unwrap_or_else(|| key.clone()),
+        key,
+        status,
+        effective_from,
+        terms,
+        spot: section.spot,
+    })
+}
+
+fn terms(section: &Section<'_>, faults: &mut Faults) -> ProgramTerms {
+    let usual = ProgramTerms::default();
+    let days = |key: &str, faults: &mut Faults| {
+        section.get(key).and_then(|node| node.whole(0..=MOST_DAYS, "a number of days", faults))
+    };
+    ProgramTerms {
+        hold_days: days("hold_days", faults).unwrap_or(usual.hold_days),
+        reversal_delay: section
+            .get("reversal_delay")
+            .and_then(|node| value::delay(&node, faults))
+            .unwrap_or(usual.reversal_delay),
+        attribution: word(section, "attribution", &[("first", Touch::First), ("last", Touch::Last)], faults)
+            .unwrap_or(usual.attribution),
+        attribution_window_days: days("attribution_window_days", faults).unwrap_or(usual.attribution_window_days),
+        base: word(section, "base", &[("net", Base::Net), ("gross", Base::Gross)], faults).unwrap_or(usual.base),
+        credit: word(section, "credit", &[("customer", CreditBy::Customer), ("payment", CreditBy::Payment)], faults)
+            .unwrap_or(usual.credit),
+        price_by: word(section, "price_by", &[("customer", PriceBy::Customer), ("payment", PriceBy::Payment)], faults)
+            .unwrap_or(usual.price_by),
+        trial_conversion: word(section, "trial_conversion", &TRIAL, faults).unwrap_or(usual.trial_conversion),
+        rules: rule::read_all(section, faults),
+    }
+}
+
+const TRIAL: [(&str, TrialConversion); 2] =
+    [("first", TrialConversion::First), ("recurring", TrialConversion::Recurring)];
+
+fn word<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)], faults: &mut Faults) -> Option<T> {
+    section.get(key).and_then(|node| node.word(words, faults))
+}

@@ -1,0 +1,261 @@
+//! Reading files, and what is said of bad ones.
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use super::{SAAS, read};
+use crate::domain::terms::{Duration, Earn, EvidenceKind, Kind, MetadataField, Method, Status};
+use crate::program::parse;
+
+fn fault(text: &str) -> String {
+    parse(text, "terms.toml").unwrap_err().to_string()
+}
+
+/// The faults of one rule's lines.
+fn rule_fault(lines: &str) -> String {
+    fault(&format!("[[program]]\nkey = \"saas\"\n[[program.rule]]\n{lines}\n"))
+}
+
+fn messages(text: &str) -> String {
+    let error = parse(text, "terms.toml").unwrap_err();
+    let lines: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| format!("{}:{} {}: {}", problem.line, problem.column, problem.path, problem.message))
+        .collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_documented_file_reads() {
+    let file = read(SAAS);
+    let settings = &file.workspace.as_ref().unwrap().settings;
+    assert_eq!(settings.time_zone, chrono_tz::Europe::Berlin);
+    assert_eq!(settings.minimum_payout[&"usd".parse().unwrap()], 5000);
+    let program = &file.programs[0];
+    assert_eq!((program.key.as_str(), program.name.as_str()), ("saas", "SaaS partners"));
+    assert_eq!(program.terms.rules[0].on, Some(Kind::First));
+    assert_eq!(program.terms.rules[0].earn, Earn::Percent("30".parse().unwrap()));
+    assert_eq!(program.terms.rules[0].duration, Duration::OneTime);
+    assert_eq!(program.terms.rules[1].product_key, ["pro"]);
+    assert_eq!(program.terms.rules[1].duration, Duration::Months(12));
+    let partner = &file.partners[0];
+    assert_eq!(partner.payout.as_ref().unwrap().method, Method::Stripe);
+    assert_eq!(partner.codes[0].code, "ACME20");
+    assert_eq!(partner.programs[0].name, "saas");
+}
+
+#[test]
+fn every_setting_can_be_written() {
+    let file = read(
+        r#"
+        [workspace]
+        count_direct_payments = true
+        count_out_of_band = false
+        metadata_aliases = { Ref = "partner_key" }
+        evidence_order = ["promotion_code", "click_id"]
+        account = "acct_1"
+        [[program]]
+        key = "all"
+        status = "inactive"
+        hold_days = 0
+        reversal_delay = "2d"
+        attribution = "first"
+        base = "gross"
+        credit = "payment"
+        price_by = "payment"
+        trial_conversion = "recurring"
+        effective_from = 2026-10-01
+          [[program.rule]]
+          key = "intro"
+          on = "any"
+          product = "prod_1"
+          price = ["price_1", "price_2"]
+          interval = ["month", "year"]
+          group = "gold"
+          partner = "acme"
+          percent = 12.10
+          duration = "1 month"
+          cap_per_payment = { usd = "100" }
+          cap_per_customer = { jpy = "1000" }
+          [[program.rule]]
+          flat = { usd = "25.00", KWD = "7.500" }
+        [[partner]]
+        key = "acme"
+        legal_name = "Acme Media Ltd"
+        country = "gb"
+        tax_id = "1"
+        vat_id = "GB1"
+        status = "active"
+        group = "gold"
+        on_hold = true
+        programs = "all"
+        codes = [{ code = "ACME20", program = "all" }, "promo_1Abc"]
+        minimum_payout = { usd = "10.00" }
+        payout = { method = "csv" }
+        "#,
+    );
+    let settings = &file.workspace.as_ref().unwrap().settings;
+    assert_eq!(settings.metadata_aliases["ref"], MetadataField::PartnerKey);
+    assert_eq!(
+        settings.evidence_order[..3],
+        [EvidenceKind::PromotionCode, EvidenceKind::ClickId, EvidenceKind::Manual]
+    );
+    assert_eq!(settings.evidence_order.len(), 6);
+    let program = &file.programs[0];
+    assert_eq!(program.status, Some(Status::Inactive));
+    assert_eq!(program.name, "all");
+    assert_eq!(program.terms.reversal_delay, 172_800);
+    assert_eq!(program.terms.rules[0].on, None);
+    assert_eq!(program.terms.rules[0].earn, Earn::Percent("12.1".parse().unwrap()));
+    assert_eq!(program.terms.rules[1].duration, Duration::Lifetime);
+    let Earn::Flat(flat) = &program.terms.rules[1].earn else { panic!("a flat rule") };
+    assert_eq!(flat[&"kwd".parse().unwrap()], 7500);
+    let partner = &file.partners[0];
+    assert_eq!(partner.profile.country.as_deref(), Some("GB"));
+    assert_eq!(partner.on_hold, Some(true));
+    assert_eq!(partner.codes[0].program.as_ref().unwrap().name, "all");
+}
+
+#[test]
+fn syntax_is_shown_where_it_breaks() {
+    assert_snapshot!(fault("[[program]]\nkey = saas\nname = \"SaaS"));
+}
+
+#[test]
+fn an_unknown_key_gets_the_allowed_ones() {
+    assert_snapshot!(rule_fault("on = \"first\"\nprecent = \"30\""));
+}
+
+#[test]
+fn a_wrong_head_is_explained() {
+    assert_snapshot!(fault("[program]\nkey = \"saas\"\n[[partners]]\nkey = \"acme\""));
+}
+
+#[test]
+fn a_wrong_word_gets_the_right_ones() {
+    assert_snapshot!(rule_fault("on = \"renewal\"\npercent = 20\nduration = \"2 years\"\ninterval = \"monthly\""));
+}
+
+#[test]
+fn carets_stand_below_what_they_mean() {
+    assert_snapshot!(rule_fault("\tpercent = \"130\" # äöü\n\tgroup = [\"ä\", 5]"));
+}
+
+#[test]
+fn every_fault_is_found_at_once() {
+    assert_snapshot!(messages(
+        r#"
+[workspace]
+time_zone = "Europe/Berln"
+minimum_payout = { usd = "-1", uds = "5", jpy = "0.5", eur = 50 }
+evidence_order = ["email", "email"]
+account = "1234"
+
+[[program]]
+key = "saas"
+hold_days = 3651
+reversal_delay = "1 hour"
+effective_from = "October"
+
+[[program]]
+key = "saas"
+  [[program.rule]]
+  key = "a"
+  percent = "30"
+  flat = { usd = "5.00" }
+  [[program.rule]]
+  key = "a"
+  [[program.rule]]
+  key = "b"
+  percent = "100.0001"
+  duration = "0 months"
+  [[program.rule]]
+  key = "b"
+  percent = "1/3"
+  product = []
+  [[program.rule]]
+  flat = {}
+  [[program.rule]]
+  percent = 0.1234567
+
+[[partner]]
+key = "test"
+[[partner]]
+key = "ac me"
+[[partner]]
+name = "nobody"
+[[partner]]
+key = "acme"
+email = "acme"
+country = "Germany"
+programs = ["saas", "saas"]
+codes = ["ACME20", "acme20", { code = "OTHER", program = "shop" }]
+payout = { method = "stripe", account = "1234" }
+[[partner]]
+key = "acme"
+codes = ["Acme20"]
+payout = { method = "paypal" }
+[[partner]]
+key = "zed"
+codes = ["OTHER"]
+email = ""
+on_hold = "yes"
+"#
+    ));
+}
+
+#[test]
+fn an_empty_file_says_nothing_and_is_no_fault() {
+    let file = read("");
+    assert!(file.workspace.is_none() && file.programs.is_empty() && file.partners.is_empty());
+}
+
+#[test]
+fn many_faults_are_counted() {
+    let text = "[[partner]]\nkey = 1\n".repeat(30);
+    assert!(fault(&text).ends_with("… and 10 more"));
+}
+
+/// A line that is likely to go wrong in an interesting way.
+fn a_line() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "workspace",
+        "program",
+        "partner",
+        "rule",
+        "key",
+        "on",
+        "percent",
+        "flat",
+        "duration",
+        "codes",
+        "payout",
+        "effective_from",
+        "hold_days",
+    ]);
+    let value = "\"[^\"]{0,12}\"|-?[0-9]{1,25}(\\.[0-9]{1,30})?|\\[\"a\", 1\\]|\\{ usd = \"1\" \\}|true";
+    prop_oneof![
+        Just(SAAS.to_owned()),
+        "\\[\\[?(workspace|program|program.rule|partner)\\]\\]?",
+        (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        ".{0,40}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_too_strange(lines in prop::collection::vec(a_line(), 0..12)) {
+        if let Err(error) = parse(&lines.join("\n"), "terms.toml") {
+            prop_assert!(!error.problems.is_empty());
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_damage_is_too_strange(cut in 0..SAAS.len(), length in 0_usize..40, with in "\\PC{0,6}") {
+        let mut text = SAAS.to_owned();
+        text.replace_range(cut..(cut + length).min(SAAS.len()), &with);
+        let _ = parse(&text, "terms.toml").map_err(|error| error.to_string());
+    }
+}

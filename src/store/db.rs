@@ -1,0 +1,226 @@
+//! Opening a database, bringing its schema up to date, and handing out transactions.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, PgPool, SqlitePool};
+use tokio::sync::Mutex;
+use tracing::log::LevelFilter;
+
+use super::changes::TermsCache;
+use super::tx::Inner;
+use super::{StoreError, Tx, Urgency, WorkspaceId};
+use crate::domain::terms::Terms;
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// How long anybody waits for a lock or a connection before the answer is "busy".
+const PATIENCE: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(1);
+const READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 12;
+/// Bulk statements come in a handful of sizes each, all of which stay prepared.
+const PREPARED_STATEMENTS: usize = 400;
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The embedded default.
+    Sqlite,
+    /// The one to grow on.
+    Postgres,
+}
+
+/// A database of the bridge. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pools: Pools,
+    background: Arc<Mutex<()>>,
+    terms: TermsCache,
+}
+
+#[derive(Debug, Clone)]
+enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// Why a database could not be opened; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is of no known kind.
+    #[error(
+        "{0:?} is no database URL: expected sqlite://commission-bridge.db (a file, made when it is not there) or \
+         postgres://user@host/database"
+    )]
+    Url(String),
+    /// In-memory `SQLite` would lose what was acknowledged.
+    #[error("a ledger cannot live in memory: name a file, such as sqlite://commission-bridge.db")]
+    InMemory,
+    /// The file or server did not answer.
+    #[error("cannot open the database at {url}: {source}. Check that it is there and may be written")]
+    Unreachable {
+        /// Where, without a password.
+        url: String,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// A later release has been here.
+    #[error(
+        "the database has schema version {0}, which this release does not know: it was made by a newer release. \
+         Install that release or a later one; nothing was changed"
+    )]
+    Newer(i64),
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the database's schema up to date: {0}. Nothing was acknowledged; restore a backup or ask")]
+    Migrate(#[source] MigrateError),
+}
+
+impl Db {
+    /// Opens `sqlite://path` or `postgres://…` and brings its schema up to date.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let pools = if url.starts_with("sqlite:") {
+            open_sqlite(url).await?
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            open_postgres(url).await?
+        } else {
+            return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
+        };
+        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default() })
+    }
+
+    /// Which engine.
+    pub fn engine(&self) -> Engine {
+        match self.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// A transaction to look with: it sees one moment, and cannot write on `SQLite`. Keep it short, or page: a long one
+    /// keeps the database from tidying up.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        let inner = match &self.pools {
+            Pools::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
+            Pools::Postgres(pool) => {
+                Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        };
+        Ok(Tx { inner, writes: false, turn: None })
+    }
+
+    /// A transaction to write with.
+    pub async fn write(&self, urgency: Urgency) -> Result<Tx, StoreError> {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let turn = match urgency {
+                    Urgency::Now => None,
+                    Urgency::Background => Some(self.background.clone().lock_owned().await),
+                };
+                let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
+                Ok(Tx { inner, writes: true, turn })
+            }
+            Pools::Postgres(pool) => Ok(Tx { inner: Inner::Postgres(pool.begin().await?), writes: true, turn: None }),
+        }
+    }
+
+    /// A transaction for work that reads much, thinks, then writes: see [`Db::upgrade`].
+    pub(crate) async fn read_to_write(&self) -> Result<Tx, StoreError> {
+        match self.engine() {
+            Engine::Sqlite => self.read().await,
+            Engine::Postgres => self.write(Urgency::Background).await,
+        }
+    }
+
+    /// Goes from reading to writing. A transaction that can write stays as it is, with the locks it took. `SQLite` opens
+    /// a writing one only now, so that the writer is held for the writing alone: the caller checks that what it read
+    /// still holds.
+    pub(crate) async fn upgrade(&self, tx: Tx) -> Result<Tx, StoreError> {
+        if tx.writes {
+            return Ok(tx);
+        }
+        tx.rollback().await?;
+        self.write(Urgency::Background).await
+    }
+
+    /// The workspace's terms as the transaction sees them: see [`TermsCache::get`].
+    pub async fn terms(&self, tx: &mut Tx, workspace: WorkspaceId) -> Result<Arc<Terms>, StoreError> {
+        self.terms.get(tx, workspace).await
+    }
+
+    /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(OpenError::InMemory);
+    }
+    let unreachable = |source| OpenError::Unreachable { url: url.to_owned(), source };
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(unreachable)?
+        .busy_timeout(PATIENCE)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .statement_cache_capacity(PREPARED_STATEMENTS)
+        .pragma("temp_store", "memory")
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Warn, SLOW);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
+    let writing = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("cache_size", "-32768")
+        .pragma("wal_autocheckpoint", "4000");
+    let writer =
+        pool().max_connections(1).test_before_acquire(false).connect_with(writing).await.map_err(unreachable)?;
+    SQLITE_MIGRATIONS.run(&writer).await.map_err(migration)?;
+    let reading = options.read_only(true).pragma("cache_size", "-8192");
+    let readers = pool().max_connections(READERS).connect_with(reading).await.map_err(unreachable)?;
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Url("postgres".to_owned()))?;
+    let shown = format!(
+        "postgres://{}@{}:{}/{}",
+        options.get_username(),
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or_default()
+    );
+    let options = options
+        .application_name("commission-bridge")
+        .statement_cache_capacity(PREPARED_STATEMENTS)
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Warn, SLOW);
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .connect_with(options)
+        .await
+        .map_err(|source| OpenError::Unreachable { url: shown, source })?;
+    POSTGRES_MIGRATIONS.run(&pool).await.map_err(migration)?;
+    Ok(Pools::Postgres(pool))
+}
+
+fn migration(error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version) => OpenError::Newer(version),
+        other => OpenError::Migrate(other),
+    }
+}

@@ -1,0 +1,286 @@
+//! The ledger's lines. They are appended and read; the database refuses everything else.
+
+use sha2::{Digest, Sha256};
+use sqlx::FromRow;
+
+use super::rows::Column::{Int, Text};
+use super::rows::{Column, Rows};
+use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
+use crate::domain::Time;
+use crate::domain::currency::Currency;
+use crate::domain::entry::{Component, EntryKind};
+use crate::domain::terms::{PartnerKey, ProgramKey};
+use crate::on;
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `ent_…`
+    pub entry_id: String,
+    /// Which book.
+    pub mode: Mode,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Whose money.
+    pub partner: PartnerKey,
+    /// Under which program.
+    pub program: Option<ProgramKey>,
+    /// Which part of a payment's commission.
+    pub component: Component,
+    /// Counts the lines of one payment, partner, program and component (or of one payout and kind) from 1.
+    pub revision: i64,
+    /// The payment it is about.
+    pub payment_id: Option<String>,
+    /// Signed minor units.
+    pub amount: i64,
+    /// Of what.
+    pub currency: Currency,
+    /// The moment of the fact.
+    pub occurred_at: Time,
+    /// The moment of the append.
+    pub booked_at: Time,
+    /// From when it can be paid out.
+    pub available_at: Time,
+    /// The event that said so.
+    pub event_id: Option<String>,
+    /// The payout it is about.
+    pub payout_id: Option<String>,
+    /// Why, in a word.
+    pub reason: Option<String>,
+}
+
+/// An entry as the database has it, with the digest it was appended with.
+#[derive(Debug, Clone)]
+pub struct Booked {
+    /// The line.
+    pub entry: Entry,
+    /// What [`Entry::digest`] was then.
+    pub digest: String,
+}
+
+impl Entry {
+    /// The first 16 bytes of SHA-256 over every column, in hex: a line that was tampered with no longer has its own.
+    pub fn digest(&self, workspace: WorkspaceId) -> String {
+        let mut hash = Sha256::new();
+        let mut field = |value: Option<&str>| match value {
+            Some(text) => {
+                hash.update(text.len().to_le_bytes());
+                hash.update(text);
+            }
+            None => hash.update(u64::MAX.to_le_bytes()),
+        };
+        field(Some(&workspace.0.to_string()));
+        field(Some(&self.entry_id));
+        field(Some(self.mode.as_str()));
+        field(Some(self.kind.as_str()));
+        field(Some(&self.partner));
+        field(self.program.as_deref());
+        field(Some(self.component.as_str()));
+        field(Some(&self.revision.to_string()));
+        field(self.payment_id.as_deref());
+        field(Some(&self.amount.to_string()));
+        field(Some(self.currency.as_str()));
+        for at in [self.occurred_at, self.booked_at, self.available_at] {
+            field(Some(&micros(at).to_string()));
+        }
+        field(self.event_id.as_deref());
+        field(self.payout_id.as_deref());
+        field(self.reason.as_deref());
+        hex::encode(&hash.finalize()[..16])
+    }
+}
+
+const COLUMNS: &[(&str, Column)] = &[
+    ("entry_id", Text),
+    ("mode", Int),
+    ("kind", Text),
+    ("partner_key", Text),
+    ("program_key", Text),
+    ("component", Text),
+    ("revision", Int),
+    ("payment_id", Text),
+    ("amount", Int),
+    ("currency", Text),
+    ("occurred_at", Int),
+    ("booked_at", Int),
+    ("available_at", Int),
+    ("event_id", Text),
+    ("payout_id", Text),
+    ("reason", Text),
+    ("digest", Text),
+];
+
+/// Appends lines.
+pub async fn append(tx: &mut Tx, workspace: WorkspaceId, entries: &[Entry]) -> Result<(), StoreError> {
+    let mut rows = Rows::new(COLUMNS);
+    for entry in entries {
+        rows.push([
+            (&entry.entry_id).into(),
+            entry.mode.as_i64().into(),
+            entry.kind.as_str().into(),
+            (&entry.partner).into(),
+            entry.program.as_deref().into(),
+            entry.component.as_str().into(),
+            entry.revision.into(),
+            entry.payment_id.as_deref().into(),
+            entry.amount.into(),
+            entry.currency.to_string().into(),
+            micros(entry.occurred_at).into(),
+            micros(entry.booked_at).into(),
+            micros(entry.available_at).into(),
+            entry.event_id.as_deref().into(),
+            entry.payout_id.as_deref().into(),
+            entry.reason.as_deref().into(),
+            entry.digest(workspace).into(),
+        ]);
+    }
+    let text = "INSERT INTO entries (workspace_id, entry_id, mode, kind, partner_key, program_key, component, revision,
+                                     payment_id, amount, currency, occurred_at, booked_at, available_at, event_id,
+                                     payout_id, reason, digest)
+                SELECT $1, entry_id, mode, kind, partner_key, program_key, component, revision,
+                       payment_id, amount, currency, occurred_at, booked_at, available_at, event_id,
+                       payout_id, reason, digest
+                FROM v";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// A row of the table; others that select all its columns (`SELECT entries.* …`) read it too.
+#[derive(Debug, FromRow)]
+pub struct Row {
+    entry_id: String,
+    mode: i64,
+    kind: String,
+    partner_key: String,
+    program_key: Option<String>,
+    component: String,
+    revision: i64,
+    payment_id: Option<String>,
+    amount: i64,
+    currency: String,
+    occurred_at: i64,
+    booked_at: i64,
+    available_at: i64,
+    event_id: Option<String>,
+    payout_id: Option<String>,
+    reason: Option<String>,
+    digest: String,
+}
+
+impl TryFrom<Row> for Booked {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let unreadable =
+            |why: String| StoreError::Unreadable { what: "entry", key: row.entry_id.clone(), why };
+        let kind = row.kind.parse().map_err(|error| unreadable(format!("{error}")))?;
+        let component = row.component.parse().map_err(|error| unreadable(format!("{error}")))?;
+        let currency = row.currency.parse().map_err(|error| unreadable(format!("{error}")))?;
+        let entry = Entry {
+            kind,
+            component,
+            currency,
+            entry_id: row.entry_id,
+            mode: Mode::from_i64(row.mode),
+            partner: row.partner_key,
+            program: row.program_key,
+            revision: row.revision,
+            payment_id: row.payment_id,
+            amount: row.amount,
+            occurred_at: from_micros(row.occurred_at),
+            booked_at: from_micros(row.booked_at),
+            available_at: from_micros(row.available_at),
+            event_id: row.event_id,
+            payout_id: row.payout_id,
+            reason: row.reason,
+        };
+        Ok(Self { entry, digest: row.digest })
+    }
+}
+
+fn read(rows: Vec<Row>) -> Result<Vec<Booked>, StoreError> {
+    rows.into_iter().map(Booked::try_from).collect()
+}
+
+/// The lines of some payments, in the order in which they were appended.
+pub async fn of_payments(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payments: impl IntoIterator<Item = &str>,
+) -> Result<Vec<Booked>, StoreError> {
+    let text = "SELECT e.entry_id, e.mode, e.kind, e.partner_key, e.program_key, e.component, e.revision, e.payment_id,
+                       e.amount, e.currency, e.occurred_at, e.booked_at, e.available_at, e.event_id, e.payout_id,
+                       e.reason, e.digest
+                FROM v CROSS JOIN entries e
+                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id";
+    let rows = Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
+    let mut booked = read(rows)?;
+    booked.sort_by(|a, b| a.entry.entry_id.cmp(&b.entry.entry_id));
+    Ok(booked)
+}
+
+/// A page of one book in the order in which it was appended, after `after`.
+pub async fn page(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Booked>, StoreError> {
+    read(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT * FROM entries
+             WHERE workspace_id = $1 AND entry_id > $2 AND mode = $3
+             ORDER BY entry_id
+             LIMIT $4",
+        )
+        .bind(workspace.0)
+        .bind(after.unwrap_or_default())
+        .bind(mode.as_i64())
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// What a partner has in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// Who.
+    pub partner: PartnerKey,
+    /// In what.
+    pub currency: Currency,
+    /// Sum of all lines, minor units.
+    pub balance: i64,
+    /// The part of it that can be paid out at the moment asked for.
+    pub available: i64,
+}
+
+/// What every partner has, in order of partner and currency.
+pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time) -> Result<Vec<Balance>, StoreError> {
+    let rows: Vec<(String, String, i64, i64)> = on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT partner_key, currency, CAST(SUM(amount) AS BIGINT),
+                    CAST(SUM(CASE WHEN available_at <= $3 THEN amount ELSE 0 END) AS BIGINT)
+             FROM entries
+             WHERE workspace_id = $1 AND mode = $2
+             GROUP BY partner_key, currency
+             ORDER BY partner_key, currency",
+        )
+        .bind(workspace.0)
+        .bind(mode.as_i64())
+        .bind(micros(at))
+        .fetch_all(conn)
+        .await?
+    });
+    rows.into_iter()
+        .map(|(partner, currency, balance, available)| {
+            let currency = currency.parse().map_err(|error| StoreError::Unreadable {
+                what: "the balance of",
+                key: partner.clone(),
+                why: format!("{error}"),
+            })?;
+            Ok(Balance { partner, currency, balance, available })
+        })
+        .collect()
+}

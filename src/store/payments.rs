@@ -1,0 +1,289 @@
+//! Payments: the last decision about each, for lists and sums, and the references each is known by.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+
+use super::rows::Column::{Int, Text};
+use super::rows::{Column, Rows};
+use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
+use crate::domain::Time;
+use crate::domain::decision::Decision;
+use crate::domain::terms::Kind;
+use crate::on;
+
+/// A payment as it was last decided.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Payment {
+    /// `pay_…`
+    pub payment_id: String,
+    mode: i64,
+    /// Whose.
+    pub customer_id: String,
+    /// Its main reference.
+    #[sqlx(rename = "ref")]
+    pub reference: String,
+    /// `first`, `recurring`, `change` or `one_off`.
+    pub kind: String,
+    /// Of every amount.
+    pub currency: String,
+    /// Received, minor units.
+    pub paid: i64,
+    /// Taken back, minor units.
+    pub taken_back: i64,
+    paid_at: i64,
+    /// The reason code.
+    pub code: String,
+    /// Who is credited, or would be.
+    pub partner_key: Option<String>,
+    /// Under which program.
+    pub program_key: Option<String>,
+    /// By which version.
+    pub version: Option<i64>,
+    /// Owed, minor units.
+    pub amount: i64,
+    decided_at: i64,
+    /// The payment that this one turned out to be.
+    pub merged_into: Option<String>,
+}
+
+impl Payment {
+    /// What a decision says of a payment.
+    pub fn decided(payment_id: String, customer_id: &str, mode: Mode, decision: &Decision, now: Time) -> Self {
+        Self {
+            payment_id,
+            mode: mode.as_i64(),
+            customer_id: customer_id.to_owned(),
+            reference: decision.reference.clone(),
+            kind: kind_text(decision.kind).to_owned(),
+            currency: decision.currency.to_string(),
+            paid: decision.paid,
+            taken_back: decision.taken_back,
+            paid_at: micros(decision.paid_at),
+            code: decision.code.as_str().to_owned(),
+            partner_key: decision.partner.clone(),
+            program_key: decision.program.clone(),
+            version: decision.version.map(i64::from),
+            amount: decision.amount,
+            decided_at: micros(now),
+            merged_into: None,
+        }
+    }
+
+    /// Whether the same was decided before, whenever that was.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        Self { decided_at: other.decided_at, ..self.clone() } == *other
+    }
+
+    /// Which book.
+    pub fn mode(&self) -> Mode {
+        Mode::from_i64(self.mode)
+    }
+
+    /// When it was paid.
+    pub fn paid_at(&self) -> Time {
+        from_micros(self.paid_at)
+    }
+
+    /// When that was decided.
+    pub fn decided_at(&self) -> Time {
+        from_micros(self.decided_at)
+    }
+
+    /// Nothing is owed for it any more: no decision mentions it.
+    pub(crate) fn void(&mut self, merged_into: Option<String>, now: Time) {
+        self.amount = 0;
+        self.decided_at = micros(now);
+        self.merged_into = merged_into;
+    }
+}
+
+/// As in SQL and JSON.
+pub fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::First => "first",
+        Kind::Recurring => "recurring",
+        Kind::Change => "change",
+        Kind::OneOff => "one_off",
+    }
+}
+
+const COLUMNS: &[(&str, Column)] = &[
+    ("payment_id", Text),
+    ("mode", Int),
+    ("customer_id", Text),
+    ("ref", Text),
+    ("kind", Text),
+    ("currency", Text),
+    ("paid", Int),
+    ("taken_back", Int),
+    ("paid_at", Int),
+    ("code", Text),
+    ("partner_key", Text),
+    ("program_key", Text),
+    ("version", Int),
+    ("amount", Int),
+    ("decided_at", Int),
+    ("merged_into", Text),
+];
+
+/// Writes payments, new or decided anew.
+pub async fn upsert(tx: &mut Tx, workspace: WorkspaceId, payments: &[Payment]) -> Result<(), StoreError> {
+    let mut rows = Rows::new(COLUMNS);
+    for payment in payments {
+        rows.push([
+            (&payment.payment_id).into(),
+            payment.mode.into(),
+            (&payment.customer_id).into(),
+            (&payment.reference).into(),
+            (&payment.kind).into(),
+            (&payment.currency).into(),
+            payment.paid.into(),
+            payment.taken_back.into(),
+            payment.paid_at.into(),
+            (&payment.code).into(),
+            payment.partner_key.as_deref().into(),
+            payment.program_key.as_deref().into(),
+            payment.version.into(),
+            payment.amount.into(),
+            payment.decided_at.into(),
+            payment.merged_into.as_deref().into(),
+        ]);
+    }
+    let text = "INSERT INTO payments (workspace_id, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
+                                      paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into)
+                SELECT $1, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
+                       paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into
+                FROM v
+                WHERE TRUE
+                ON CONFLICT (workspace_id, payment_id) DO UPDATE SET
+                    customer_id = excluded.customer_id, ref = excluded.ref, kind = excluded.kind,
+                    currency = excluded.currency, paid = excluded.paid, taken_back = excluded.taken_back,
+                    paid_at = excluded.paid_at, code = excluded.code, partner_key = excluded.partner_key,
+                    program_key = excluded.program_key, version = excluded.version, amount = excluded.amount,
+                    decided_at = excluded.decided_at, merged_into = excluded.merged_into";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// The payments of some customers, merged ones included.
+pub async fn of_customers(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    customers: impl IntoIterator<Item = &str>,
+) -> Result<Vec<Payment>, StoreError> {
+    let text = "SELECT p.payment_id, p.mode, p.customer_id, p.ref, p.kind, p.currency, p.paid, p.taken_back, p.paid_at,
+                       p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into
+                FROM v CROSS JOIN payments p
+                WHERE p.workspace_id = $1 AND p.customer_id = v.customer_id";
+    Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
+}
+
+/// Gives the payments of customers that were joined to those they were joined to: `(from, into)`.
+pub async fn give(tx: &mut Tx, workspace: WorkspaceId, joined: &[(String, String)]) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("loser", Text), ("winner", Text)]);
+    for (loser, winner) in joined {
+        rows.push([loser.into(), winner.into()]);
+    }
+    let text = "UPDATE payments SET customer_id = v.winner
+                FROM v
+                WHERE payments.workspace_id = $1 AND payments.customer_id = v.loser";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// Which payments some references belong to; unknown ones are left out.
+pub async fn by_refs(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    refs: impl IntoIterator<Item = (Mode, &str)>,
+) -> Result<HashMap<(Mode, String), String>, StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("ref", Text)]);
+    for (mode, reference) in refs {
+        rows.push([mode.as_i64().into(), reference.into()]);
+    }
+    let text = "SELECT r.mode, r.ref, r.payment_id
+                FROM v CROSS JOIN payment_refs r
+                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref";
+    let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(found.into_iter().map(|(mode, text, payment)| ((Mode::from_i64(mode), text), payment)).collect())
+}
+
+/// Ties references to payments; one that was tied before is tied anew.
+pub async fn tie_refs(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    ties: impl IntoIterator<Item = (Mode, &str, &str)>,
+) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("ref", Text), ("payment_id", Text)]);
+    for (mode, reference, payment) in ties {
+        rows.push([mode.as_i64().into(), reference.into(), payment.into()]);
+    }
+    let text = "INSERT INTO payment_refs (workspace_id, mode, ref, payment_id)
+                SELECT $1, mode, ref, payment_id
+                FROM v
+                WHERE TRUE
+                ON CONFLICT (workspace_id, mode, ref) DO UPDATE SET payment_id = excluded.payment_id";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// Finds a payment by its id or any of its references; a merged one leads to the one it was merged into.
+pub async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    reference: &str,
+) -> Result<Option<Payment>, StoreError> {
+    let mut id = if reference.starts_with("pay_") {
+        Some(reference.to_owned())
+    } else {
+        on!(tx, conn => {
+            sqlx::query_scalar("SELECT payment_id FROM payment_refs WHERE workspace_id = $1 AND mode = $2 AND ref = $3")
+                .bind(workspace.0)
+                .bind(mode.as_i64())
+                .bind(reference)
+                .fetch_optional(conn)
+                .await?
+        })
+    };
+    while let Some(wanted) = id.take() {
+        let found: Option<Payment> = on!(tx, conn => {
+            sqlx::query_as("SELECT * FROM payments WHERE workspace_id = $1 AND payment_id = $2 AND mode = $3")
+                .bind(workspace.0)
+                .bind(&wanted)
+                .bind(mode.as_i64())
+                .fetch_optional(conn)
+                .await?
+        });
+        match found {
+            Some(Payment { merged_into: Some(into), .. }) => id = Some(into),
+            other => return Ok(other),
+        }
+    }
+    Ok(None)
+}
+
+/// A page of payments in the order in which the bridge came to know them, after `after`.
+pub async fn page(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Payment>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT * FROM payments
+             WHERE workspace_id = $1 AND payment_id > $2 AND mode = $3 AND merged_into IS NULL
+             ORDER BY payment_id
+             LIMIT $4",
+        )
+        .bind(workspace.0)
+        .bind(after.unwrap_or_default())
+        .bind(mode.as_i64())
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}

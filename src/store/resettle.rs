@@ -1,0 +1,165 @@
+//! Changes that concern many customers: one row with a cursor each, worked off in pages behind fresh work.
+
+use sqlx::FromRow;
+
+use super::rows::Column::{Int, Text};
+use super::rows::Rows;
+use super::{Mode, StoreError, Tx, WorkspaceId, micros};
+use crate::domain::Time;
+use crate::ids::Ids;
+use crate::on;
+
+/// Whom a change concerns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whom {
+    /// All customers of both books.
+    Everyone,
+    /// All of them, and their shared keys and clues are read anew: what metadata means has changed.
+    EveryoneAnew,
+    /// Those that a clue finds, in one book or both.
+    Clue(Option<Mode>, String),
+}
+
+/// A job that is not done yet.
+#[derive(Debug, Clone, FromRow)]
+pub struct Job {
+    /// `job_…`
+    pub job_id: String,
+    mode: Option<i64>,
+    /// The clue whose customers it concerns; everyone when `None`.
+    pub clue: Option<String>,
+    /// The last customer done.
+    pub cursor: Option<String>,
+    relink: i64,
+    /// Customers done so far.
+    pub done: i64,
+}
+
+impl Job {
+    /// Whether shared keys and clues are read anew.
+    pub fn relinks(&self) -> bool {
+        self.relink != 0
+    }
+}
+
+/// Adds jobs. One that waits untouched for the same customers will do for another.
+pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, now: Time) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("job_id", Text), ("mode", Int), ("clue", Text), ("relink", Int)]);
+    for whom in whom {
+        let (mode, clue, relink) = match whom {
+            Whom::Everyone => (None, None, 0),
+            Whom::EveryoneAnew => (None, None, 1),
+            Whom::Clue(mode, clue) => (*mode, Some(clue.as_str()), 0),
+        };
+        rows.push([ids.next("job").into(), mode.map(Mode::as_i64).into(), clue.into(), relink.into()]);
+    }
+    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
+                SELECT $1, job_id, mode, clue, relink, $2, 0
+                FROM v
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM resettle r
+                    WHERE r.workspace_id = $1 AND r.cursor IS NULL AND r.relink >= v.relink
+                      AND COALESCE(r.clue, '') = COALESCE(v.clue, '') AND COALESCE(r.mode, -1) = COALESCE(v.mode, -1)
+                )";
+    rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
+    Ok(())
+}
+
+/// The jobs that are not done, oldest first.
+pub async fn open(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec<Job>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT job_id, mode, clue, cursor, relink, done FROM resettle
+             WHERE workspace_id = $1
+             ORDER BY job_id
+             LIMIT $2",
+        )
+        .bind(workspace.0)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// The next customers that a job concerns.
+pub async fn next_page(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    job: &Job,
+    limit: i64,
+) -> Result<Vec<String>, StoreError> {
+    let after = job.cursor.as_deref().unwrap_or_default();
+    let Some(clue) = &job.clue else {
+        return Ok(on!(tx, conn => {
+            sqlx::query_scalar(
+                "SELECT customer_id FROM customers
+                 WHERE workspace_id = $1 AND customer_id > $2
+                 ORDER BY customer_id
+                 LIMIT $3",
+            )
+            .bind(workspace.0)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?
+        }));
+    };
+    // The book is part of the key, so that a clue of both books is looked up in each.
+    let (low, high) = job.mode.map_or((0, 1), |mode| (mode, mode));
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT customer_id FROM clues
+             WHERE workspace_id = $1 AND mode IN ($2, $3) AND clue = $4 AND customer_id > $5
+             ORDER BY customer_id
+             LIMIT $6",
+        )
+        .bind(workspace.0)
+        .bind(low)
+        .bind(high)
+        .bind(clue)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// Moves a job on, or ends it. [`StoreError::Conflict`] if somebody else moved it.
+pub async fn advance(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    job: &Job,
+    page: &[String],
+    is_last: bool,
+) -> Result<(), StoreError> {
+    let before = job.cursor.as_deref().unwrap_or_default();
+    let last = page.last().map_or(before, String::as_str);
+    let done = i64::try_from(page.len()).unwrap_or(i64::MAX);
+    let changed = if is_last {
+        on!(tx, conn => {
+            sqlx::query("DELETE FROM resettle WHERE workspace_id = $1 AND job_id = $2 AND COALESCE(cursor, '') = $3")
+                .bind(workspace.0)
+                .bind(&job.job_id)
+                .bind(before)
+                .execute(conn)
+                .await?
+                .rows_affected()
+        })
+    } else {
+        on!(tx, conn => {
+            sqlx::query(
+                "UPDATE resettle SET cursor = $3, done = done + $4
+                 WHERE workspace_id = $1 AND job_id = $2 AND COALESCE(cursor, '') = $5",
+            )
+            .bind(workspace.0)
+            .bind(&job.job_id)
+            .bind(last)
+            .bind(done)
+            .bind(before)
+            .execute(conn)
+            .await?
+            .rows_affected()
+        })
+    };
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}

@@ -1,0 +1,91 @@
+//! Workspaces: one merchant each.
+
+use sqlx::Row;
+
+use super::{StoreError, Tx, WorkspaceId, micros};
+use crate::domain::Time;
+use crate::on;
+
+/// The name of the lock whose holder records.
+pub const RECORDER: &str = "recorder";
+/// The name of the lock whose holder appends changes.
+pub const CHANGES: &str = "changes";
+
+/// Finds a workspace by its key.
+pub async fn find(tx: &mut Tx, key: &str) -> Result<Option<WorkspaceId>, StoreError> {
+    let id: Option<i64> = on!(tx, conn => {
+        sqlx::query_scalar("SELECT workspace_id FROM workspaces WHERE key = $1")
+            .bind(key)
+            .fetch_optional(conn)
+            .await?
+    });
+    Ok(id.map(WorkspaceId))
+}
+
+/// Finds a workspace or makes it.
+pub async fn ensure(tx: &mut Tx, key: &str, now: Time) -> Result<WorkspaceId, StoreError> {
+    if let Some(id) = find(tx, key).await? {
+        return Ok(id);
+    }
+    on!(tx, conn => {
+        sqlx::query(
+            "INSERT INTO workspaces (workspace_id, key, created_at)
+             SELECT COALESCE(MAX(workspace_id), 0) + 1, $1, $2 FROM workspaces
+             WHERE TRUE
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(key)
+        .bind(micros(now))
+        .execute(conn)
+        .await?;
+    });
+    let id = find(tx, key).await?.ok_or(StoreError::Conflict)?;
+    for name in [RECORDER, CHANGES] {
+        on!(tx, conn => {
+            sqlx::query(
+                "INSERT INTO locks (workspace_id, name, version) VALUES ($1, $2, 0)
+                 ON CONFLICT (workspace_id, name) DO NOTHING",
+            )
+            .bind(id.0)
+            .bind(name)
+            .execute(conn)
+            .await?;
+        });
+    }
+    Ok(id)
+}
+
+/// All workspaces with their keys, in order of their ids.
+pub async fn all(tx: &mut Tx) -> Result<Vec<(WorkspaceId, String)>, StoreError> {
+    on!(tx, conn => {
+        let rows = sqlx::query("SELECT workspace_id, key FROM workspaces ORDER BY workspace_id").fetch_all(conn).await?;
+        rows.iter().map(|row| Ok((WorkspaceId(row.try_get(0)?), row.try_get(1)?))).collect()
+    })
+}
+
+/// Takes a lock until the transaction ends (`PostgreSQL`; on `SQLite` whoever writes is alone anyway) and tells how
+/// often it was used.
+pub async fn lock(tx: &mut Tx, workspace: WorkspaceId, name: &str) -> Result<i64, StoreError> {
+    let text = match tx.engine() {
+        super::Engine::Sqlite => "SELECT version FROM locks WHERE workspace_id = $1 AND name = $2",
+        super::Engine::Postgres => "SELECT version FROM locks WHERE workspace_id = $1 AND name = $2 FOR UPDATE",
+    };
+    Ok(on!(tx, conn => sqlx::query_scalar(text).bind(workspace.0).bind(name).fetch_one(conn).await?))
+}
+
+/// Marks a lock as used. [`StoreError::Conflict`] if somebody used it since `version` was read: on `SQLite` that is how
+/// reading first and writing later notices that another process did the same.
+pub async fn used(tx: &mut Tx, workspace: WorkspaceId, name: &str, version: i64) -> Result<(), StoreError> {
+    let changed = on!(tx, conn => {
+        sqlx::query(
+            "UPDATE locks SET version = version + 1 WHERE workspace_id = $1 AND name = $2 AND version = $3",
+        )
+        .bind(workspace.0)
+        .bind(name)
+        .bind(version)
+        .execute(conn)
+        .await?
+        .rows_affected()
+    });
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}

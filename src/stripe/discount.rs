@@ -1,0 +1,72 @@
+//! Discounts: only their promotion codes matter here.
+
+use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
+
+use super::field::{Field, Id, Text, readable};
+use crate::domain::facts::{Fact, PromotionCodeFact};
+
+/// A discount: its id (which says nothing of a promotion code), or the object.
+#[derive(Debug, Default)]
+pub(super) struct Discount {
+    promotion_code: PromotionCode,
+}
+
+/// A promotion code: its id, or the object with its text.
+#[derive(Debug, Default)]
+struct PromotionCode {
+    id: Option<String>,
+    code: Option<String>,
+}
+
+readable!(Discount, PromotionCode);
+
+impl<'de> Field<'de> for Discount {
+    const EXPECTED: &'static str = "an id of at most 255 characters, an object or null";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Id::from_text(text).map(|_| Self::default())
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Expanded {
+            promotion_code: PromotionCode,
+        }
+        let discount = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Self { promotion_code: discount.promotion_code })
+    }
+}
+
+impl<'de> Field<'de> for PromotionCode {
+    const EXPECTED: &'static str = Discount::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        Id::from_text(text).map(|id| Self { id: id.0, code: None })
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Expanded {
+            id: Id,
+            code: Text,
+        }
+        let code = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Self { id: code.id.0, code: code.code.0 })
+    }
+}
+
+/// The promotion code ids (the text, where only that is known) among discounts, each once, and what is learned of
+/// those that are expanded.
+pub(super) fn promotion_codes(discounts: impl IntoIterator<Item = Discount>) -> (Vec<String>, Vec<Fact>) {
+    let (mut codes, mut facts): (Vec<String>, _) = (Vec::new(), Vec::new());
+    for PromotionCode { id, code } in discounts.into_iter().map(|discount| discount.promotion_code) {
+        let Some(name) = id.clone().or_else(|| code.clone()).filter(|name| !codes.contains(name)) else { continue };
+        codes.push(name);
+        if let (Some(id), Some(code)) = (id, code) {
+            facts.push(Fact::PromotionCode(PromotionCodeFact { id, code }));
+        }
+    }
+    (codes, facts)
+}

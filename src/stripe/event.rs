@@ -1,0 +1,158 @@
+//! One Stripe event: its envelope, which the inbox needs at once, and its facts, which are read later.
+
+use super::outer::Event;
+use super::problem::{EnvelopeError, ReadError};
+use super::shape::Outline;
+use super::{
+    charge, checkout, credit_note, customer, dispute, invoice, invoice_payment, payment_intent, promotion_code, refund,
+    subscription,
+};
+use crate::domain::Time;
+use crate::domain::facts::{EventFacts, Fact, Stamp};
+
+/// What the inbox needs to know of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// `evt_…`
+    pub id: String,
+    /// `invoice.paid`, …
+    pub type_: String,
+    /// When Stripe made it, in whole seconds.
+    pub created: Time,
+    /// Which book it belongs to.
+    pub livemode: bool,
+    /// The connected account (`acct_…`); the platform's own events have none.
+    pub account: Option<String>,
+    /// The API version it is written in.
+    pub api_version: Option<String>,
+    /// A number that is equal for redeliveries of one rendering and differs between renderings of one event in
+    /// different API versions: a hash of the version and of which top-level fields of the object are not null.
+    pub shape: i64,
+    /// A thin event (`v2.core.event`): it names its object without showing it.
+    pub thin: bool,
+}
+
+/// What became of reading an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// What it says.
+    Facts(EventFacts),
+    /// It says nothing that concerns partners.
+    Ignored(IgnoredReason),
+}
+
+/// Why an event was not read. The texts are stable API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoredReason {
+    /// Its type is none of [`UNDERSTOOD`].
+    UnknownType,
+    /// It does not show its object.
+    ThinEvent,
+}
+
+impl IgnoredReason {
+    /// As in SQL, JSON and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownType => "unknown_type",
+            Self::ThinEvent => "thin_event",
+        }
+    }
+}
+
+/// Reads one object out of its JSON, given the event's type.
+type Reader = fn(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>;
+
+const READERS: [(&str, Reader); 36] = [
+    ("invoice.paid", invoice::read),
+    ("invoice.payment_succeeded", invoice::read),
+    ("invoice.payment_failed", invoice::read),
+    ("invoice.voided", invoice::read),
+    ("invoice.marked_uncollectible", invoice::read),
+    ("invoice_payment.paid", invoice_payment::read),
+    ("checkout.session.completed", checkout::read),
+    ("checkout.session.async_payment_succeeded", checkout::read),
+    ("checkout.session.async_payment_failed", checkout::read),
+    ("checkout.session.expired", checkout::read),
+    ("payment_intent.succeeded", payment_intent::read),
+    ("charge.succeeded", charge::read),
+    ("charge.captured", charge::read),
+    ("charge.updated", charge::read),
+    ("charge.failed", charge::read),
+    ("charge.refunded", charge::read),
+    ("charge.refund.updated", refund::read),
+    ("refund.created", refund::read),
+    ("refund.updated", refund::read),
+    ("refund.failed", refund::read),
+    ("charge.dispute.created", dispute::read),
+    ("charge.dispute.updated", dispute::read),
+    ("charge.dispute.funds_withdrawn", dispute::read),
+    ("charge.dispute.funds_reinstated", dispute::read),
+    ("charge.dispute.closed", dispute::read),
+    ("credit_note.created", credit_note::read),
+    ("credit_note.updated", credit_note::read),
+    ("credit_note.voided", credit_note::read),
+    ("customer.created", customer::read),
+    ("customer.updated", customer::read),
+    ("customer.deleted", customer::read),
+    ("customer.subscription.created", subscription::read),
+    ("customer.subscription.updated", subscription::read),
+    ("customer.subscription.deleted", subscription::read),
+    ("promotion_code.created", promotion_code::read),
+    ("promotion_code.updated", promotion_code::read),
+];
+
+/// Every event type that is read. A webhook endpoint should subscribe to these and to nothing else.
+pub const UNDERSTOOD: &[&str] = &{
+    let mut types = [""; READERS.len()];
+    let mut index = 0;
+    while index < types.len() {
+        types[index] = READERS[index].0;
+        index += 1;
+    }
+    types
+};
+
+/// Reads the envelope of an event, fast: one pass, borrowing, the object inside is skipped.
+///
+/// An event wrapped by `EventBridge` (`{"detail": …}`) or Event Grid (`{"data": …}`) is taken out of its wrapper. The
+/// event's type need not be [`UNDERSTOOD`].
+///
+/// ```
+/// let body = br#"{"id": "evt_1", "object": "event", "type": "invoice.paid", "created": 1790000000,
+///     "livemode": true, "api_version": "2026-10-28.endive", "data": {"object": {"id": "in_1"}}}"#;
+/// let envelope = commission_bridge::stripe::envelope(body).unwrap();
+/// assert_eq!((envelope.id.as_str(), envelope.livemode, envelope.thin), ("evt_1", true, false));
+/// ```
+///
+/// # Errors
+///
+/// [`EnvelopeError`] where the body is no JSON or no event.
+pub fn envelope(body: &[u8]) -> Result<Envelope, EnvelopeError> {
+    let event = Event::<Outline>::open(body)?;
+    let mut envelope = event.envelope()?;
+    if !event.thin {
+        envelope.shape = event.object()?.shape(envelope.api_version.as_deref());
+    }
+    Ok(envelope)
+}
+
+/// Reads an event's facts, whatever API version it was written in.
+///
+/// # Errors
+///
+/// [`ReadError`] names the field that is at fault. The event should be kept: a later release may read it.
+pub fn read(body: &[u8]) -> Result<Reading, ReadError> {
+    let event = Event::<&serde_json::value::RawValue>::open(body)?;
+    if event.thin {
+        return Ok(Reading::Ignored(IgnoredReason::ThinEvent));
+    }
+    let event_type = event.type_()?;
+    let Some((_, reader)) = READERS.iter().find(|(known, _)| *known == event_type) else {
+        return Ok(Reading::Ignored(IgnoredReason::UnknownType));
+    };
+    let stamp = Stamp { created: event.created()?, event_id: event.id()?.to_owned() };
+    let facts = reader(event.object()?.get(), event_type)
+        .map_err(|error| error.within(&format!("{}data.object.", event.prefix)))?;
+    Ok(Reading::Facts(EventFacts { stamp, facts }))
+}

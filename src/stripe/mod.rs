@@ -1,0 +1,41 @@
+//! What Stripe says, as facts, whatever API version it was written in. Plain functions: no async, SQL, HTTP or clock.
+//!
+//! ```text
+//! webhook ─► signature::Secrets::verify ─► event::envelope (what the inbox needs) ─► stored
+//! stored  ─► event::read ─► the reader of the event's object ─► domain::facts::EventFacts
+//! ```
+//!
+//! An object comes in three shapes: as before API 2025-03-31 ("basil"), as after it, and both at once (an old pin
+//! rendered today). Readers never ask for the version: they look for a field at its new path, then at its old one.
+//! Unknown fields are skipped; nulls and absences are accepted wherever the fact still means something without the
+//! value. Any reference may be an id, an expanded object or null.
+
+mod charge;
+mod checkout;
+mod credit_note;
+mod customer;
+mod discount;
+mod dispute;
+pub mod event;
+mod field;
+mod invoice;
+mod invoice_line;
+mod invoice_payment;
+mod outer;
+mod payment_intent;
+mod price;
+mod problem;
+mod promotion_code;
+mod refund;
+mod shape;
+pub mod signature;
+mod subscription;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use event::{Envelope, IgnoredReason, Reading, UNDERSTOOD, envelope, read};
+pub use problem::{EnvelopeError, ReadError};
+pub use signature::{Secrets, SignatureError, sign, verify};

@@ -1,0 +1,97 @@
+//! Prices, plans and products, wherever a line or an item names them.
+
+use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
+
+use super::field::{Field, Id, Maybe, Meta, Reference, Text, readable};
+use crate::domain::facts::{Metadata, PriceInfo};
+
+/// A price or a legacy plan: its id, or the object.
+#[derive(Debug, Default)]
+pub(super) struct Price {
+    /// `price_…` or the plan's id.
+    pub id: Option<String>,
+    /// What is sold.
+    pub product: Product,
+    /// `day`, `week`, `month` or `year`.
+    pub interval: Option<String>,
+    /// Its own metadata.
+    pub metadata: Metadata,
+}
+
+/// A product: its id, or the object.
+#[derive(Debug, Default)]
+pub(super) struct Product {
+    /// `prod_…`
+    pub id: Option<String>,
+    /// Its metadata, where it is expanded.
+    pub metadata: Metadata,
+}
+
+readable!(Price, Product);
+
+impl<'de> Field<'de> for Price {
+    const EXPECTED: &'static str = Reference::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        Id::from_text(text).map(|id| Self { id: id.0, ..Self::default() })
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Expanded {
+            id: Id,
+            product: Product,
+            recurring: Maybe<Recurring>,
+            interval: Text,
+            metadata: Meta,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Recurring {
+            interval: Text,
+        }
+        let price = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Self {
+            id: price.id.0,
+            product: price.product,
+            interval: price.recurring.or_empty().interval.0.or(price.interval.0),
+            metadata: price.metadata.0,
+        })
+    }
+}
+
+impl<'de> Field<'de> for Product {
+    const EXPECTED: &'static str = Reference::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        Id::from_text(text).map(|id| Self { id: id.0, ..Self::default() })
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Expanded {
+            id: Id,
+            metadata: Meta,
+        }
+        let product = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Self { id: product.id.0, metadata: product.metadata.0 })
+    }
+}
+
+impl Price {
+    /// What is known of it, where it says which one it is.
+    pub(super) fn info(self) -> Option<PriceInfo> {
+        let mut metadata = self.metadata;
+        inherit(&mut metadata, self.product.metadata);
+        Some(PriceInfo { price: self.id?, product: self.product.id, interval: self.interval, metadata })
+    }
+}
+
+/// Adds what a farther object says to what a nearer one says; the nearer wins.
+pub(super) fn inherit(nearer: &mut Metadata, farther: Metadata) {
+    for (key, value) in farther {
+        nearer.entry(key).or_insert(value);
+    }
+}
