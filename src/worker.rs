@@ -20,6 +20,7 @@ pub struct Worker {
     ledger: Ledger,
     wake: Arc<Notify>,
     recorded: Arc<Notify>,
+    settled: Arc<Notify>,
 }
 
 /// What was done.
@@ -36,7 +37,12 @@ pub struct Worked {
 impl Worker {
     /// `wake` is what the inbox notifies.
     pub fn new(ledger: Ledger, wake: Arc<Notify>) -> Self {
-        Self { ledger, wake, recorded: Arc::default() }
+        Self { ledger, wake, recorded: Arc::default(), settled: Arc::default() }
+    }
+
+    /// Notified whenever customers were settled: the ledger may have grown.
+    pub fn settled(&self) -> Arc<Notify> {
+        self.settled.clone()
     }
 
     /// Works until nothing is due now. For imports, commands and tests.
@@ -45,11 +51,11 @@ impl Worker {
         loop {
             let mut idle = true;
             for workspace in self.workspaces().await? {
-                let recorded = self.ledger.record(workspace).await?;
-                worked.events += recorded;
-                let settled = if recorded > 0 { 0 } else { self.settle(workspace, &mut worked).await? };
-                let woke = recorded == 0 && settled == 0 && self.ledger.resettle(workspace).await?;
-                idle &= recorded == 0 && settled == 0 && !woke;
+                match self.step(workspace, &mut worked).await {
+                    Ok(did_something) => idle &= !did_something,
+                    Err(error) if error.is_collision() => idle = false,
+                    Err(error) => return Err(error),
+                }
             }
             if idle {
                 return Ok(worked);
@@ -57,11 +63,17 @@ impl Worker {
         }
     }
 
-    async fn settle(&self, workspace: WorkspaceId, worked: &mut Worked) -> Result<usize, StoreError> {
+    /// Does the most urgent thing there is; tells whether there was one.
+    async fn step(&self, workspace: WorkspaceId, worked: &mut Worked) -> Result<bool, StoreError> {
+        let recorded = self.ledger.record(workspace).await?;
+        worked.events += recorded;
+        if recorded > 0 {
+            return Ok(true);
+        }
         let done = self.ledger.settle(workspace).await?;
         worked.settled += done.settled;
         worked.parked += done.parked;
-        Ok(done.due)
+        Ok(done.due > 0 || self.ledger.resettle(workspace).await?)
     }
 
     /// Works until told to stop: one loop records, one settles.
@@ -103,6 +115,7 @@ impl Worker {
                 let mut batches = 0;
                 while batches < BATCHES_BEFORE_A_PAGE && self.ledger.settle(workspace).await?.due > 0 {
                     batches += 1;
+                    self.settled.notify_one();
                 }
                 idle = !self.ledger.resettle(workspace).await? && batches == 0;
             }
@@ -123,7 +136,7 @@ async fn rest(wake: &Notify, shutdown: &CancellationToken, round: Result<(), Sto
     let nap = match round {
         Ok(()) => NAP,
         // Somebody else was quicker; what is left is tried at once.
-        Err(StoreError::Conflict) => Duration::ZERO,
+        Err(error) if error.is_collision() => Duration::ZERO,
         Err(error) => {
             tracing::error!(%error, "{doing} failed; trying again soon");
             AFTER_FAILURE

@@ -48,7 +48,19 @@ fn forbid(folder: &str, words: &[&str], why: &str) {
 
 #[test]
 fn the_pure_middle_stays_pure() {
-    let impure = ["sqlx", "axum", "tokio", "reqwest", "hyper", "async ", ".await", "Utc::now", "SystemTime", "std::fs", "std::env"];
+    let impure = [
+        "sqlx",
+        "axum",
+        "tokio",
+        "reqwest",
+        "hyper",
+        "async ",
+        ".await",
+        "Utc::now",
+        "SystemTime",
+        "std::fs",
+        "std::env",
+    ];
     for folder in ["src/domain", "src/stripe", "src/program"] {
         forbid(folder, &impure, "these rooms are plain functions over plain data");
     }
@@ -60,7 +72,11 @@ fn arrows_run_downwards() {
     for folder in ["src/domain", "src/stripe", "src/program"] {
         forbid(folder, &outer, "the middle knows nothing of what is around it");
     }
-    forbid("src/domain", &["crate::stripe", "crate::sample"], "facts come in; who reads them is not the domain's business");
+    forbid(
+        "src/domain",
+        &["crate::stripe", "crate::sample"],
+        "facts come in; who reads them is not the domain's business",
+    );
     forbid("src/store", &["crate::cli", "crate::http", "crate::worker"], "the store serves whoever asks");
     forbid("src/ledger", &["crate::cli", "crate::http"], "the ledger does not know who looks at it");
     forbid("src/payouts", &["crate::cli", "crate::http"], "payouts do not know who looks at them");
@@ -81,7 +97,15 @@ fn only_the_store_knows_the_database() {
 
 #[test]
 fn the_oracle_is_independent() {
-    let deciding = ["domain::decision", "domain::deciding", "domain::pricing", "domain::attribution", "domain::history", "domain::base", "domain::terms"];
+    let deciding = [
+        "domain::decision",
+        "domain::deciding",
+        "domain::pricing",
+        "domain::attribution",
+        "domain::history",
+        "domain::base",
+        "domain::terms",
+    ];
     forbid("src/sample", &deciding, "the simulated merchant keeps its own books");
 }
 

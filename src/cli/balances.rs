@@ -51,7 +51,7 @@ pub async fn print(context: &Context, json: bool) -> Result<(), Failure> {
         println!("Nobody has earned anything yet.");
         return Ok(());
     }
-    let mut table = table::Table::new(&[
+    let mut table = table::Rows::new(&[
         ("partner", Align::Left),
         ("currency", Align::Left),
         ("balance", Align::Right),

@@ -67,10 +67,14 @@ impl Context {
         Ok(())
     }
 
+    /// The ledger on this database.
+    pub fn ledger(&self) -> Ledger {
+        Ledger { db: self.db.clone(), clock: self.clock.clone(), ids: self.ids.clone() }
+    }
+
     /// A worker on this database.
     pub fn worker(&self) -> Worker {
-        let ledger = Ledger { db: self.db.clone(), clock: self.clock.clone(), ids: self.ids.clone() };
-        Worker::new(ledger, Arc::default())
+        Worker::new(self.ledger(), Arc::default())
     }
 
     /// The workspace's terms.

@@ -7,11 +7,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Failure;
 use super::context::{Context, Which};
 use super::import::{self, Report};
-use super::table::{self, Align, Table, moment};
+use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::intake::payload;
-use crate::store::events::{self, EventLine, EventStatus, Replay};
 use crate::store::Urgency;
+use crate::store::events::{self, EventLine, EventStatus, Replay};
 
 /// Import, list, show and replay Stripe events.
 #[derive(Debug, Subcommand)]
@@ -148,7 +148,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
 }
 
 fn print_lines(lines: &[EventLine]) {
-    let mut table = Table::new(&[
+    let mut table = Rows::new(&[
         ("event", Align::Left),
         ("type", Align::Left),
         ("created", Align::Left),
@@ -235,7 +235,9 @@ async fn replay(config: &Config, arguments: &ReplayArguments) -> Result<(), Fail
     let mut tx = context.db.read().await?;
     for (mode, status, count) in events::counts(&mut tx, context.workspace).await? {
         if status == EventStatus::Failed {
-            println!("{count} events of the {mode} book still cannot be read: commission-bridge events list --status failed --mode {mode}");
+            println!(
+                "{count} events of the {mode} book still cannot be read: commission-bridge events list --status failed --mode {mode}"
+            );
         }
     }
     Ok(())

@@ -31,11 +31,8 @@ pub struct Report {
 impl Report {
     /// As JSON.
     pub fn json(&self) -> serde_json::Value {
-        let refused: Vec<serde_json::Value> = self
-            .refused
-            .iter()
-            .map(|(line, reason)| serde_json::json!({ "line": line, "reason": reason }))
-            .collect();
+        let refused: Vec<serde_json::Value> =
+            self.refused.iter().map(|(line, reason)| serde_json::json!({ "line": line, "reason": reason })).collect();
         let became: serde_json::Map<String, serde_json::Value> =
             self.became.iter().map(|(status, count)| (status.as_str().to_owned(), (*count).into())).collect();
         serde_json::json!({ "new": self.new, "duplicates": self.duplicates, "refused": refused, "events": became })

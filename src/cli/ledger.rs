@@ -9,7 +9,7 @@ use super::Failure;
 use super::context::{Context, Which};
 use crate::config::Config;
 use crate::domain::money::decimal_text;
-use crate::payouts::csv_cell::text_cell;
+use crate::payouts::csv_cell;
 use crate::store::entries::{self, Entry};
 use crate::store::payments;
 
@@ -18,8 +18,20 @@ const PAGE: i64 = 1000;
 
 /// The columns, in order. Stable.
 const HEADER: [&str; 14] = [
-    "entry_id", "occurred_at", "booked_at", "available_at", "partner_key", "program", "component", "kind", "amount",
-    "currency", "payment_ref", "event_id", "payout_id", "reason",
+    "entry_id",
+    "occurred_at",
+    "booked_at",
+    "available_at",
+    "partner_key",
+    "program",
+    "component",
+    "kind",
+    "amount",
+    "currency",
+    "payment_ref",
+    "event_id",
+    "payout_id",
+    "reason",
 ];
 
 /// Export the ledger.
@@ -100,20 +112,20 @@ async fn export_json(context: &Context, mut out: impl Write) -> Result<(), Failu
 }
 
 fn record(entry: &Entry, payment: Option<&str>) -> [String; 14] {
-    let text = |text: &Option<String>| text_cell(text.as_deref().unwrap_or_default());
+    let text = |text: &Option<String>| csv_cell::text(text.as_deref().unwrap_or_default()).into_owned();
     let time = |at: crate::domain::Time| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     [
         entry.entry_id.clone(),
         time(entry.occurred_at),
         time(entry.booked_at),
         time(entry.available_at),
-        text_cell(&entry.partner),
+        csv_cell::text(&entry.partner).into_owned(),
         text(&entry.program),
         entry.component.as_str().to_owned(),
         entry.kind.as_str().to_owned(),
         decimal_text(entry.amount, entry.currency),
         entry.currency.to_string(),
-        text_cell(payment.unwrap_or_default()),
+        csv_cell::text(payment.unwrap_or_default()).into_owned(),
         text(&entry.event_id),
         text(&entry.payout_id),
         text(&entry.reason),

@@ -28,11 +28,16 @@ use crate::store::{OpenError, StoreError};
 
 /// Turns what Stripe reports into what partners are owed, to the cent, and proves it.
 #[derive(Debug, Parser)]
-#[command(name = "commission-bridge", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "commission-bridge",
+    version,
+    max_term_width = 100,
+    after_help = "\
 First steps:
   commission-bridge demo               a year of sample sales, in a throw-away database
   commission-bridge serve              the real thing: prints what to paste into Stripe
-  commission-bridge apply program.toml programs, rules and partners from a file")]
+  commission-bridge apply program.toml programs, rules and partners from a file"
+)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,

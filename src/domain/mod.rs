@@ -17,13 +17,13 @@ pub mod money;
 pub mod netting;
 pub mod pricing;
 pub mod standing;
-pub mod taken;
-pub mod terms;
-pub mod trace;
 #[cfg(test)]
 mod story;
+pub mod taken;
+pub mod terms;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
 pub type Time = chrono::DateTime<chrono::Utc>;

@@ -21,6 +21,9 @@ use crate::stripe::{EnvelopeError, IgnoredReason, UNDERSTOOD, envelope};
 /// How many may wait for the writer before those who come have to wait in front of the queue.
 const QUEUE: usize = 1024;
 
+/// Why an event is ignored that names an account which is not the workspace's.
+pub const ACCOUNT_MISMATCH: &str = "account_mismatch";
+
 /// An event as somebody brings it.
 #[derive(Debug)]
 pub struct Incoming<'a> {
@@ -116,8 +119,7 @@ impl Inbox {
     }
 
     fn prepare(&self, incoming: &Incoming<'_>) -> Result<(NewEvent, Option<String>), SubmitError> {
-        let envelope =
-            envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
+        let envelope = envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
         let ignored = if envelope.thin {
             Some(IgnoredReason::ThinEvent)
         } else if UNDERSTOOD.contains(&envelope.type_.as_str()) {

@@ -10,13 +10,13 @@ use crate::domain::Time;
 use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
 use crate::domain::terms::Terms;
-use crate::intake::payload;
+use crate::intake::{ACCOUNT_MISMATCH, payload};
 use crate::store::events::{self, EventStatus, Outcome, StoredEvent};
 use crate::store::facts::NewFacts;
 use crate::store::resettle::Whom;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
-use crate::stripe::{Reading, read};
+use crate::stripe::{Reading, envelope, read};
 
 /// How many events share a transaction.
 pub const BATCH: i64 = 256;
@@ -137,9 +137,10 @@ impl Ledger {
         if !joined.is_empty() {
             self.join(tx, workspace, &joined).await?;
         }
-        let ties = links.ties.iter().map(|(mode, text, customer)| {
-            (*mode, *text, links.customers[*customer].customer_id.as_str())
-        });
+        let ties = links
+            .ties
+            .iter()
+            .map(|(mode, text, customer)| (*mode, *text, links.customers[*customer].customer_id.as_str()));
         refs::tie(tx, workspace, ties).await
     }
 
@@ -198,12 +199,7 @@ impl Ledger {
     }
 }
 
-async fn keep_facts(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    read: &[Read],
-    links: &Links<'_>,
-) -> Result<(), StoreError> {
+async fn keep_facts(tx: &mut Tx, workspace: WorkspaceId, read: &[Read], links: &Links<'_>) -> Result<(), StoreError> {
     let with_facts = read.iter().filter_map(|read| read.found().map(|found| (read, found)));
     let mut rows = Vec::new();
     let mut noted = BTreeSet::new();
@@ -232,6 +228,13 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
         Ok(body) => body,
         Err(damaged) => return failed(event, damaged.to_string()),
     };
+    // An event of another account that is replayed is still of another account, unless the settings say otherwise now.
+    if event.reason.as_deref() == Some(ACCOUNT_MISMATCH) {
+        let account = envelope(&body).ok().and_then(|envelope| envelope.account);
+        if account != terms.current_settings().account {
+            return as_read(event, What::Ignored(ACCOUNT_MISMATCH));
+        }
+    }
     match read(&body) {
         Ok(Reading::Facts(facts)) => match serde_json::to_string(&facts) {
             Ok(body) => as_read(event, What::Facts(find(facts, body, terms))),

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::Ledger;
 use super::link::{Item, link};
 use super::record::{Found, find};
+use crate::domain::decision::Click;
 use crate::store::resettle::Job;
 use crate::store::workspaces::{CHANGES, RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, customers, facts, refs, resettle};
+use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, customers, facts, lookups, refs, resettle};
 
 /// How many customers are woken at once.
 pub const PAGE: i64 = 256;
@@ -38,13 +39,22 @@ impl Ledger {
         Ok(true)
     }
 
-    async fn advance(
-        &self,
-        tx: &mut Tx,
-        workspace: WorkspaceId,
-        job: &Job,
-        page: &[String],
-    ) -> Result<(), StoreError> {
+    /// Enters clicks and has the customers settled again who were waiting for one of them; tells how many were new.
+    pub async fn enter_clicks(&self, workspace: WorkspaceId, clicks: &[(String, Click)]) -> Result<usize, StoreError> {
+        let mut tx = self.db.write(Urgency::Now).await?;
+        // Nobody records meanwhile, or a customer who just shows a click that is just becoming known would be missed.
+        lock(&mut tx, workspace, RECORDER).await?;
+        let new = lookups::add_clicks(&mut tx, workspace, clicks).await?;
+        let clues: Vec<String> = new.iter().map(|id| format!("click:{id}")).collect();
+        let waiting = refs::found_by(&mut tx, workspace, clues.iter().map(String::as_str)).await?;
+        let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+        customers::lock(&mut tx, workspace, &waiting).await?;
+        customers::touch(&mut tx, workspace, &waiting, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(new.len())
+    }
+
+    async fn advance(&self, tx: &mut Tx, workspace: WorkspaceId, job: &Job, page: &[String]) -> Result<(), StoreError> {
         let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         resettle::advance(tx, workspace, job, page, is_last).await
     }

@@ -37,9 +37,9 @@ pub(super) struct Case {
 }
 
 /// A customer and its answer.
-struct Decided {
-    customer: Customer,
-    answer: Result<Decisions, String>,
+pub(super) struct Decided {
+    pub customer: Customer,
+    pub answer: Result<Decisions, String>,
 }
 
 /// When the writer is taken.
@@ -246,7 +246,7 @@ pub(super) fn decide_one(
 }
 
 /// Loads the payments and entries that the decisions are about, by customer.
-async fn load_known(
+pub(super) async fn load_known(
     tx: &mut Tx,
     workspace: WorkspaceId,
     decided: &[Decided],

@@ -111,7 +111,8 @@ pub async fn close(
     let batch_id = ledger.ids.next("bat");
     let batch = Batch::closed(batch_id, mode, month.to_string(), (period.start, period.end), cut_off, now);
     payouts::insert_batch(&mut tx, workspace, &batch).await?;
-    let closing = Closing { ledger, workspace, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
+    let closing =
+        Closing { ledger, workspace, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
     closing.all_partners(&mut tx, latest.as_ref()).await?;
     tx.commit().await?;
     Ok((batch, Done::Now))
@@ -258,9 +259,10 @@ pub async fn approve(
     }
     entries::append(&mut tx, workspace, &new).await?;
     // The freed half of a carry pair stays free: the next batch has it.
-    let reserved = new.iter().filter(|entry| entry.amount < 0).map(|entry| {
-        (entry.payout_id.as_deref().unwrap_or_default(), entry.entry_id.as_str())
-    });
+    let reserved = new
+        .iter()
+        .filter(|entry| entry.amount < 0)
+        .map(|entry| (entry.payout_id.as_deref().unwrap_or_default(), entry.entry_id.as_str()));
     payouts::reserve(&mut tx, workspace, reserved).await?;
     payouts::approve(&mut tx, workspace, &batch.batch_id).await?;
     let batch = find(&mut tx, workspace, batch.mode(), &batch.batch_id).await?;

@@ -3,3 +3,4 @@
 pub mod batch;
 pub mod csv_cell;
 pub mod generic;
+pub mod rows;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::resettle::Whom;
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
-use super::workspaces::{CHANGES, lock, used};
+use super::workspaces::{CHANGES, RECORDER, lock, used};
 use super::{StoreError, Tx, WorkspaceId, customers, from_micros, lookups, micros, refs, resettle};
 use crate::domain::Time;
 use crate::domain::evidence::{Wakes, wakes};
@@ -194,14 +194,14 @@ impl Woken {
             whom.extend(promotion_ids(tx, workspace, &self.clues).await?);
             whom
         };
-        resettle::add(tx, workspace, &whom, entering.ids, entering.now).await?;
+        resettle::add_once(tx, workspace, &whom, entering.ids, entering.now).await?;
         if self.references.is_empty() || self.anew || self.everyone {
             return Ok(());
         }
-        let asked = self
-            .references
-            .iter()
-            .flat_map(|reference| super::Mode::ALL.map(|mode| (mode, reference.as_str())));
+        // Nobody records meanwhile, or a reference that is just becoming known would be missed.
+        lock(tx, workspace, RECORDER).await?;
+        let asked =
+            self.references.iter().flat_map(|reference| super::Mode::ALL.map(|mode| (mode, reference.as_str())));
         let owners = refs::owners(tx, workspace, asked).await?;
         let owners: BTreeSet<&str> = owners.iter().map(|(_, owner)| owner.as_str()).collect();
         let owners: Vec<&str> = owners.into_iter().collect();
@@ -211,11 +211,7 @@ impl Woken {
 }
 
 /// Customers with a promotion code's id are found by the id, whereas people enter its text.
-async fn promotion_ids(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    clues: &BTreeSet<String>,
-) -> Result<Vec<Whom>, StoreError> {
+async fn promotion_ids(tx: &mut Tx, workspace: WorkspaceId, clues: &BTreeSet<String>) -> Result<Vec<Whom>, StoreError> {
     if !clues.iter().any(|clue| clue.starts_with("promotion_code:")) {
         return Ok(Vec::new());
     }

@@ -50,6 +50,15 @@ enum Pools {
     Postgres(PgPool),
 }
 
+/// One setting that durability hangs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// Whether it is as it should be.
+    pub is_safe: bool,
+    /// The setting and its value.
+    pub sentence: String,
+}
+
 /// Why a database could not be opened; each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -92,6 +101,33 @@ impl Db {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
         Ok(Self { pools, background: Arc::default(), terms: TermsCache::default() })
+    }
+
+    /// Whether what is committed survives a crash of the machine, setting by setting.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn durability(&self) -> Result<Vec<Durability>, StoreError> {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(writer).await?;
+                let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(writer).await?;
+                let sentence = format!("journal_mode {journal}, synchronous {synchronous} (2 = full)");
+                Ok(vec![Durability { is_safe: synchronous >= 2, sentence }])
+            }
+            Pools::Postgres(pool) => {
+                let mut found = Vec::new();
+                for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+                    let value: String =
+                        sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(pool).await?;
+                    let is_safe = value != "off";
+                    let what_to_do =
+                        if is_safe { "" } else { ": a crash of the server can lose acknowledged events; turn it on" };
+                    found.push(Durability { is_safe, sentence: format!("{setting} is {value}{what_to_do}") });
+                }
+                Ok(found)
+            }
+        }
     }
 
     /// Which engine.

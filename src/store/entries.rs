@@ -171,8 +171,7 @@ impl TryFrom<Row> for Booked {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let unreadable =
-            |why: String| StoreError::Unreadable { what: "entry", key: row.entry_id.clone(), why };
+        let unreadable = |why: String| StoreError::Unreadable { what: "entry", key: row.entry_id.clone(), why };
         let kind = row.kind.parse().map_err(|error| unreadable(format!("{error}")))?;
         let component = row.component.parse().map_err(|error| unreadable(format!("{error}")))?;
         let currency = row.currency.parse().map_err(|error| unreadable(format!("{error}")))?;
@@ -283,4 +282,80 @@ pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time)
             Ok(Balance { partner, currency, balance, available })
         })
         .collect()
+}
+
+/// Entries of one payment, partner and program of which one is gone.
+#[derive(Debug, FromRow)]
+pub struct Gap {
+    /// `pay_…`
+    pub payment_id: String,
+    /// Whose.
+    pub partner_key: String,
+    /// The highest revision; they count from 0.
+    pub last: i64,
+    /// How many there are.
+    pub count: i64,
+}
+
+/// Where revisions are missing.
+pub async fn series_with_gaps(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Gap>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT payment_id, partner_key, MAX(revision) AS last, COUNT(*) AS count
+             FROM entries
+             WHERE workspace_id = $1 AND payment_id IS NOT NULL
+             GROUP BY payment_id, partner_key, program_key, component
+             HAVING MAX(revision) + 1 <> COUNT(*)
+             ORDER BY payment_id
+             LIMIT 1000",
+        )
+        .bind(workspace.0)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// Ids of entries about payments that are not there, or are of a customer that is not there.
+pub async fn of_unknown_payments(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT e.entry_id
+             FROM entries e
+             LEFT JOIN payments p ON p.workspace_id = e.workspace_id AND p.payment_id = e.payment_id
+             LEFT JOIN customers c ON c.workspace_id = p.workspace_id AND c.customer_id = p.customer_id
+             WHERE e.workspace_id = $1 AND e.payment_id IS NOT NULL AND c.customer_id IS NULL
+             ORDER BY e.entry_id
+             LIMIT 1000",
+        )
+        .bind(workspace.0)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// The booking of a payout, beside what the payout says.
+#[derive(Debug, FromRow)]
+pub struct PayoutLine {
+    /// `po_…`
+    pub payout_id: String,
+    /// What the entry takes.
+    pub amount: i64,
+    /// What the payout pays; none where there is no such payout.
+    pub payout_amount: Option<i64>,
+}
+
+/// The entries by which payouts were booked.
+pub async fn of_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutLine>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT e.payout_id, e.amount, p.amount AS payout_amount
+             FROM entries e
+             LEFT JOIN payouts p ON p.workspace_id = e.workspace_id AND p.payout_id = e.payout_id
+             WHERE e.workspace_id = $1 AND e.kind = 'payout'
+             ORDER BY e.entry_id",
+        )
+        .bind(workspace.0)
+        .fetch_all(conn)
+        .await?
+    }))
 }

@@ -44,8 +44,7 @@ impl StoredFacts {
 
 /// Keeps facts. Facts of an event that is read again replace the earlier ones.
 pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, facts: &[NewFacts<'_>]) -> Result<(), StoreError> {
-    let mut rows =
-        Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int), ("body", Text)]);
+    let mut rows = Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int), ("body", Text)]);
     for fact in facts {
         rows.push([fact.customer_id.into(), fact.event_id.into(), fact.shape.into(), fact.body.into()]);
     }
@@ -91,4 +90,21 @@ pub async fn count(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, StoreErro
             .fetch_one(conn)
             .await?
     }))
+}
+
+/// Which of these facts, named by customer, event and shape, are there: their events and shapes.
+pub async fn existing(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    keys: impl IntoIterator<Item = (&str, &str, i64)>,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let mut rows = Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int)]);
+    for (customer, event, shape) in keys {
+        rows.push([customer.into(), event.into(), shape.into()]);
+    }
+    let text = "SELECT f.event_id, f.shape
+                FROM v CROSS JOIN facts f
+                WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id AND f.event_id = v.event_id
+                  AND f.shape = v.shape";
+    rows.fetch(tx, text, &[workspace.0.into()]).await
 }

@@ -57,12 +57,8 @@ pub async fn clicks(
     Ok(rows
         .into_iter()
         .map(|(id, partner, program, clicked_at, entered_at)| {
-            let click = Click {
-                partner,
-                program,
-                clicked_at: from_micros(clicked_at),
-                entered_at: from_micros(entered_at),
-            };
+            let click =
+                Click { partner, program, clicked_at: from_micros(clicked_at), entered_at: from_micros(entered_at) };
             (id, click)
         })
         .collect())

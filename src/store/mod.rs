@@ -19,7 +19,7 @@ pub mod resettle;
 pub mod rows;
 pub mod workspaces;
 
-pub use db::{Db, Engine, OpenError};
+pub use db::{Db, Durability, Engine, OpenError};
 pub use tx::{Inner, Tx, Urgency};
 
 use crate::domain::Time;
@@ -108,6 +108,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether two writers got into each other's way, so that trying again at once helps.
+    pub fn is_collision(&self) -> bool {
+        match self {
+            Self::Conflict => true,
+            // PostgreSQL: serialization failure, deadlock. SQLite: busy.
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code == "40001" || code == "40P01" || primary_code(&code) == Some(5))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the statement itself was refused (a constraint, a value), so that trying it again cannot help; a
     /// database that is down, full or busy is not.
     pub fn is_refusal(&self) -> bool {
@@ -115,16 +127,18 @@ impl StoreError {
             Self::Unreadable { .. } => true,
             Self::Conflict => false,
             Self::Database(sqlx::Error::Database(error)) => {
-                error.is_unique_violation() || error.is_check_violation() || error.is_foreign_key_violation() || {
-                    // PostgreSQL's classes: data exception, integrity, syntax or type, raised by a trigger.
-                    error.code().is_some_and(|code| {
-                        code.len() == 5 && ["22", "23", "42", "P0"].iter().any(|class| code.starts_with(class))
-                    })
-                } || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
+                error.is_unique_violation()
+                    || error.is_check_violation()
+                    || error.is_foreign_key_violation()
+                    || {
+                        // PostgreSQL's classes: data exception, integrity, syntax or type, raised by a trigger.
+                        error.code().is_some_and(|code| {
+                            code.len() == 5 && ["22", "23", "42", "P0"].iter().any(|class| code.starts_with(class))
+                        })
+                    }
+                    || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
             }
-            Self::Database(
-                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_),
-            ) => true,
+            Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => true,
             Self::Database(_) => false,
         }
     }

@@ -329,12 +329,7 @@ const COLUMNS: &[(&str, Column)] = &[
 
 /// Writes payouts and which entries each is made of. Those of payouts that pay are reserved: the database refuses an
 /// entry that another live payout has.
-pub async fn insert(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    mode: Mode,
-    payouts: &[NewPayout],
-) -> Result<(), StoreError> {
+pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, payouts: &[NewPayout]) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     let mut entries = Rows::new(&[("payout_id", Text), ("entry_id", Text), ("live", Int)]);
     for NewPayout { payout, entry_ids } in payouts {
@@ -363,7 +358,8 @@ pub async fn insert(
             entries.push([(&payout.payout_id).into(), entry.into(), live.into()]);
         }
     }
-    let text = "INSERT INTO payouts (workspace_id, mode, payout_id, batch_id, partner_key, currency, method, destination,
+    let text =
+        "INSERT INTO payouts (workspace_id, mode, payout_id, batch_id, partner_key, currency, method, destination,
                                      status, amount, opening, earned, reversed, adjustments, closing, minimum,
                                      entry_count, reason, reference, profile)
                 SELECT $1, $2, payout_id, batch_id, partner_key, currency, method, destination,

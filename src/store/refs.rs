@@ -79,3 +79,25 @@ pub async fn note_clues(
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
+
+/// The customers that some clues find, in either book.
+pub async fn found_by(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    clues: impl IntoIterator<Item = &str>,
+) -> Result<Vec<String>, StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("clue", Text)]);
+    for clue in clues {
+        for mode in Mode::ALL {
+            rows.push([mode.as_i64().into(), clue.into()]);
+        }
+    }
+    let text = "SELECT c.customer_id
+                FROM v CROSS JOIN clues c
+                WHERE c.workspace_id = $1 AND c.mode = v.mode AND c.clue = v.clue";
+    let found: Vec<(String,)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    let mut found: Vec<String> = found.into_iter().map(|(id,)| id).collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
-use super::{Mode, StoreError, Tx, WorkspaceId, micros};
+use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::ids::Ids;
 use crate::on;
@@ -42,8 +42,37 @@ impl Job {
     }
 }
 
-/// Adds jobs. One that waits untouched for the same customers will do for another.
+/// Adds jobs.
 pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, now: Time) -> Result<(), StoreError> {
+    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
+                SELECT $1, job_id, mode, clue, relink, $2, 0
+                FROM v";
+    rows_of(whom, ids).execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
+    Ok(())
+}
+
+/// Adds jobs, except where one waits untouched that wakes the same customers. Only under the lock without which no job
+/// is touched.
+pub async fn add_once(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    whom: &[Whom],
+    ids: &Ids,
+    now: Time,
+) -> Result<(), StoreError> {
+    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
+                SELECT $1, job_id, mode, clue, relink, $2, 0
+                FROM v
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM resettle r
+                    WHERE r.workspace_id = $1 AND r.cursor IS NULL AND r.relink >= v.relink
+                      AND COALESCE(r.clue, '') = COALESCE(v.clue, '') AND COALESCE(r.mode, -1) = COALESCE(v.mode, -1)
+                )";
+    rows_of(whom, ids).execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
+    Ok(())
+}
+
+fn rows_of<'a>(whom: &'a [Whom], ids: &Ids) -> Rows<'a> {
     let mut rows = Rows::new(&[("job_id", Text), ("mode", Int), ("clue", Text), ("relink", Int)]);
     for whom in whom {
         let (mode, clue, relink) = match whom {
@@ -53,16 +82,7 @@ pub async fn add(tx: &mut Tx, workspace: WorkspaceId, whom: &[Whom], ids: &Ids, 
         };
         rows.push([ids.next("job").into(), mode.map(Mode::as_i64).into(), clue.into(), relink.into()]);
     }
-    let text = "INSERT INTO resettle (workspace_id, job_id, mode, clue, relink, created_at, done)
-                SELECT $1, job_id, mode, clue, relink, $2, 0
-                FROM v
-                WHERE NOT EXISTS (
-                    SELECT 1 FROM resettle r
-                    WHERE r.workspace_id = $1 AND r.cursor IS NULL AND r.relink >= v.relink
-                      AND COALESCE(r.clue, '') = COALESCE(v.clue, '') AND COALESCE(r.mode, -1) = COALESCE(v.mode, -1)
-                )";
-    rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
-    Ok(())
+    rows
 }
 
 /// The jobs that are not done, oldest first.
@@ -82,12 +102,7 @@ pub async fn open(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec
 }
 
 /// The next customers that a job concerns.
-pub async fn next_page(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    job: &Job,
-    limit: i64,
-) -> Result<Vec<String>, StoreError> {
+pub async fn next_page(tx: &mut Tx, workspace: WorkspaceId, job: &Job, limit: i64) -> Result<Vec<String>, StoreError> {
     let after = job.cursor.as_deref().unwrap_or_default();
     let Some(clue) = &job.clue else {
         return Ok(on!(tx, conn => {
@@ -162,4 +177,15 @@ pub async fn advance(
         })
     };
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+/// When the newest of the jobs that are not done was added.
+pub async fn newest(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<Time>, StoreError> {
+    let at: Option<i64> = on!(tx, conn => {
+        sqlx::query_scalar("SELECT MAX(created_at) FROM resettle WHERE workspace_id = $1")
+            .bind(workspace.0)
+            .fetch_one(conn)
+            .await?
+    });
+    Ok(at.map(from_micros))
 }

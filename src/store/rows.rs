@@ -124,10 +124,8 @@ impl<'a> Rows<'a> {
             Inner::Sqlite(conn) => {
                 for chunk in self.chunks() {
                     let (sql, binds) = self.for_sqlite(chunk, text, args);
-                    changed += bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds)
-                        .execute(&mut **conn)
-                        .await?
-                        .rows_affected();
+                    changed +=
+                        bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds).execute(&mut **conn).await?.rows_affected();
                 }
             }
             Inner::Postgres(conn) => {

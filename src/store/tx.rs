@@ -18,7 +18,9 @@ pub enum Urgency {
 
 /// An open transaction. Dropped without [`Tx::commit`] it is rolled back.
 pub struct Tx {
-    pub(crate) inner: Inner,
+    /// For [`on!`](crate::on), also in tests.
+    #[doc(hidden)]
+    pub inner: Inner,
     /// Whether it can write.
     pub(crate) writes: bool,
     /// The place in the queue of background writers; given back last.

@@ -197,7 +197,8 @@ fn invoice_payment(objects: &Objects, group: &Group, id: &str, invoice: &Invoice
     payment.lines = lines;
     payment.metadata.splice(0..0, [invoice.subscription_metadata.clone(), invoice.metadata.clone()]);
     payment.said.extend(invoice.shown.said(Place::Invoice, id));
-    payment.said.extend(invoice.snapshot.said(Place::Subscription, id));
+    let subscription = invoice.subscription.as_deref().unwrap_or(id);
+    payment.said.extend(invoice.snapshot.said(Place::Subscription, subscription));
     payment.emails.splice(0..0, invoice.shown.emails().map(str::to_owned));
     Some(finish(payment))
 }

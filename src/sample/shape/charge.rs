@@ -95,8 +95,8 @@ impl Charge {
             set(&mut body, "destination", Value::Null);
         }
         if let (Shape::Legacy, Some(refunds)) = (scene.shape, &self.refunds) {
-            let refunds = refunds.iter().map(|refund| refund.render(scene)).collect();
-            set(&mut body, "refunds", list(refunds, false, &format!("/v1/charges/{}/refunds", self.id)));
+            let refunds: Vec<Value> = refunds.iter().map(|refund| refund.render(scene)).collect();
+            set(&mut body, "refunds", list(&refunds, false, &format!("/v1/charges/{}/refunds", self.id)));
         }
         body
     }

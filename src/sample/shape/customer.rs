@@ -129,7 +129,7 @@ impl Subscription {
         let status = self.status.as_deref().unwrap_or(if deleted { "canceled" } else { alive });
         let ended = deleted.then(|| seconds(scene.at));
         let discount = self.promotion_code.as_ref().map(|code| self.discount(code, created, scene));
-        let items = self.items.iter().map(|item| self.item(item, created, scene)).collect();
+        let items: Vec<Value> = self.items.iter().map(|item| self.item(item, created, scene)).collect();
         let mut body = merged([
             json!({
                 "id": self.id, "object": "subscription", "application": null, "application_fee_percent": null,
@@ -145,7 +145,7 @@ impl Subscription {
             json!({
                 "discounts": discount.iter().map(|it| it["id"].clone()).collect::<Vec<_>>(),
                 "invoice_settings": { "account_tax_ids": null, "issuer": { "type": "self" } },
-                "items": list(items, false, &format!("/v1/subscription_items?subscription={}", self.id)),
+                "items": list(&items, false, &format!("/v1/subscription_items?subscription={}", self.id)),
                 "latest_invoice": null, "livemode": scene.livemode, "metadata": self.metadata,
                 "next_pending_invoice_item_invoice": null, "on_behalf_of": null, "pause_collection": null,
                 "payment_settings": {

@@ -194,7 +194,7 @@ impl Invoice {
             "customer_email": self.customer_email,
             "customer_name": null, "customer_address": null, "customer_phone": null, "customer_shipping": null,
             "customer_tax_exempt": "none", "customer_tax_ids": [],
-            "lines": list(self.lines(scene), self.has_more, &format!("/v1/invoices/{}/lines", self.id)),
+            "lines": list(&self.lines(scene), self.has_more, &format!("/v1/invoices/{}/lines", self.id)),
             "livemode": scene.livemode,
             "metadata": self.metadata,
             "period_end": seconds(self.created(scene)), "period_start": seconds(self.created(scene)),

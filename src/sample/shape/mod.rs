@@ -163,7 +163,7 @@ fn merged(parts: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// A list object as Stripe nests it.
-fn list(data: Vec<Value>, has_more: bool, url: &str) -> Value {
+fn list(data: &[Value], has_more: bool, url: &str) -> Value {
     json!({ "object": "list", "total_count": data.len(), "data": data, "has_more": has_more, "url": url })
 }
 
@@ -192,7 +192,6 @@ pub(crate) fn spread(whole: i64, weights: &[i64]) -> Vec<i64> {
 }
 
 /// The price object of legacy lines and of subscription items.
-#[expect(clippy::too_many_arguments, reason = "a price is these fields, and only this file's neighbours build one")]
 fn price(
     id: Option<&str>,
     product: Option<&str>,
@@ -220,7 +219,6 @@ fn price(
 }
 
 /// The plan object that stands beside a recurring price in legacy lines and in subscription items.
-#[expect(clippy::too_many_arguments, reason = "as for `price`")]
 fn plan(
     id: Option<&str>,
     product: Option<&str>,

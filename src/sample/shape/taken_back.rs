@@ -258,7 +258,7 @@ impl CreditNote {
             "customer": self.customer,
             "customer_balance_transaction": (self.credited() > 0).then(|| derived_id("cbtxn", &[&self.id])),
             "discount_amount": 0, "discount_amounts": [], "effective_at": null, "invoice": self.invoice,
-            "lines": list(vec![line], false, &format!("/v1/credit_notes/{}/lines", self.id)),
+            "lines": list(&[line], false, &format!("/v1/credit_notes/{}/lines", self.id)),
             "livemode": scene.livemode, "memo": null, "metadata": {}, "number": "SAMPLE-0001-CN-01",
             "out_of_band_amount": (self.out_of_band_amount > 0).then_some(self.out_of_band_amount),
             "pdf": null, "reason": null, "shipping_cost": null, "status": status,

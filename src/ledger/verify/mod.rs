@@ -1,0 +1,106 @@
+//! The proof: every decision is made anew from the raw events and what people entered, and compared with the ledger.
+//!
+//! It pages by customer, event and entry, each page in a transaction of its own, so that it can run beside the service
+//! for as long as it takes.
+
+mod customers;
+mod lines;
+
+use super::Ledger;
+use crate::domain::Time;
+use crate::store::events::{self, EventStatus};
+use crate::store::{Mode, StoreError, WorkspaceId, resettle};
+
+/// What was looked at, and what differs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Customers decided anew.
+    pub customers: u64,
+    /// Payments among their decisions.
+    pub payments: u64,
+    /// Entries whose digests were computed anew.
+    pub entries: u64,
+    /// Raw events read anew.
+    pub events: u64,
+    /// Customers that are due and were not compared: what they are owed may still change.
+    pub waiting: u64,
+    /// Customers that are set aside with an error and were not compared.
+    pub parked: u64,
+    /// Events nobody has read yet.
+    pub pending: u64,
+    /// Events that could not be read.
+    pub failed: u64,
+    /// Events that are none of the bridge's business.
+    pub ignored: u64,
+    /// What differs, a sentence each, up to [`MOST_DIFFERENCES`] of them.
+    pub differences: Vec<String>,
+    /// How many differ.
+    pub different: u64,
+}
+
+/// So many differences are told; all are counted.
+pub const MOST_DIFFERENCES: usize = 1000;
+
+impl Report {
+    /// Whether nothing differs.
+    pub fn is_clean(&self) -> bool {
+        self.different == 0
+    }
+
+    fn differs(&mut self, difference: String) {
+        self.different += 1;
+        if self.differences.len() < MOST_DIFFERENCES {
+            self.differences.push(difference);
+        }
+    }
+}
+
+/// What every page is checked against.
+struct Verifying<'a> {
+    ledger: &'a Ledger,
+    workspace: WorkspaceId,
+    now: Time,
+    /// Who was settled before this may not have been woken yet by a change that concerns them.
+    woken_since: Option<Time>,
+    report: Report,
+}
+
+impl Ledger {
+    /// Verifies a workspace, both books; `progress` is told how many customers are done.
+    pub async fn verify(&self, workspace: WorkspaceId, progress: impl Fn(u64)) -> Result<Report, StoreError> {
+        let mut tx = self.db.read().await?;
+        let woken_since = resettle::newest(&mut tx, workspace).await?;
+        tx.rollback().await?;
+        let now = self.clock.now();
+        let mut verifying = Verifying { ledger: self, workspace, now, woken_since, report: Report::default() };
+        verifying.count_events().await?;
+        verifying.all_customers(&progress).await?;
+        verifying.all_entries().await?;
+        verifying.all_payouts().await?;
+        Ok(verifying.report)
+    }
+}
+
+impl Verifying<'_> {
+    async fn count_events(&mut self) -> Result<(), StoreError> {
+        let mut tx = self.ledger.db.read().await?;
+        for (_, status, count) in events::counts(&mut tx, self.workspace).await? {
+            let count = count.unsigned_abs();
+            match status {
+                EventStatus::Pending => self.report.pending += count,
+                EventStatus::Recorded => {}
+                EventStatus::Ignored => self.report.ignored += count,
+                EventStatus::Failed => self.report.failed += count,
+            }
+        }
+        tx.rollback().await
+    }
+}
+
+/// How a book is called in a sentence.
+fn book(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Live => "",
+        Mode::Test => " (test)",
+    }
+}

@@ -1,0 +1,38 @@
+//! One suite for both engines: whatever is promised holds on `SQLite` and on `PostgreSQL`.
+
+mod harness;
+
+mod changes;
+mod intake;
+mod ledger;
+mod merchant;
+mod schema;
+mod verify;
+mod worker;
+
+/// Makes every named test run on both engines.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let world = $crate::harness::World::on_sqlite().await;
+                    super::$name(&world).await;
+                    world.close().await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let world = $crate::harness::World::on_postgres().await;
+                    super::$name(&world).await;
+                    world.close().await;
+                }
+            )+
+        }
+    };
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Every check there is, on both engines: formatting, lints, tests, licences. Starts a PostgreSQL server of its own on a
+# free port in a temporary directory, installing it where it is missing, and stops it afterwards.
+#
+#   bash tests/run.sh              everything
+#   bash tests/run.sh COMMAND …    only COMMAND, with TEST_POSTGRES_URL set
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+find_postgres() {
+    local found
+    found=$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1 || true)
+    [ -n "$found" ] && dirname "$(readlink -f "$found")"
+}
+
+bin=$(find_postgres || true)
+if [ -z "$bin" ]; then
+    echo "run.sh: PostgreSQL is not installed; installing it" >&2
+    sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+    bin=$(find_postgres)
+fi
+
+# PostgreSQL refuses to run as root.
+as_server=()
+home=$(mktemp -d "${TMPDIR:-/tmp}/commission-bridge-test.XXXXXX")
+if [ "$(id -u)" = 0 ]; then
+    as_server=(setpriv --reuid=postgres --regid=postgres --clear-groups env HOME="$home")
+    chown postgres:postgres "$home"
+    chmod 755 "$home"
+fi
+
+stop() {
+    "${as_server[@]}" "$bin/pg_ctl" -D "$home/data" -m immediate stop >/dev/null 2>&1 || true
+    rm -rf "$home"
+}
+trap stop EXIT INT TERM
+
+free_port() {
+    python3 - <<'PY' 2>/dev/null || echo $((20000 + RANDOM % 20000))
+import socket
+with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    print(s.getsockname()[1])
+PY
+}
+
+(
+    cd "$home"
+    "${as_server[@]}" "$bin/initdb" -D "$home/data" -U tester --auth=trust --encoding=UTF8 --locale=C >"$home/initdb.log"
+) || { cat "$home/initdb.log" >&2; exit 1; }
+for attempt in 1 2 3 4 5; do
+    port=$(free_port)
+    if (cd "$home" && "${as_server[@]}" "$bin/pg_ctl" -D "$home/data" -w -l "$home/server.log" \
+        -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$home -c max_connections=400 ${TEST_POSTGRES_OPTIONS:--c fsync=off}" \
+        start >/dev/null); then
+        break
+    fi
+    [ "$attempt" = 5 ] && { cat "$home/server.log" >&2; exit 1; }
+done
+export TEST_POSTGRES_URL="postgres://tester@127.0.0.1:$port/postgres"
+
+if [ $# -gt 0 ]; then
+    "$@"
+    exit
+fi
+
+echo "== format" && cargo fmt --all --check
+echo "== lints" && cargo clippy --all-targets --quiet -- -D warnings
+echo "== tests" && cargo test --quiet
+if cargo deny --version >/dev/null 2>&1; then
+    echo "== dependencies" && cargo deny check bans licenses sources
+else
+    echo "== dependencies: skipped, cargo-deny is not installed"
+fi
+echo "== all is well"
