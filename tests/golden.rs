@@ -1,5 +1,7 @@
 //! The golden cases against the pure engine: in every shape, order and repetition the same answers.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be read or decided fails its test")]
+
 use std::collections::{BTreeSet, HashMap};
 
 use commission_bridge::domain::Time;
