@@ -498,7 +498,7 @@ pub enum Method {
     Stripe,
     /// By hand, from the exported file.
     Csv,
-    /// PayPal.
+    /// `PayPal`.
     Paypal,
     /// Wise.
     Wise,
