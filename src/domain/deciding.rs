@@ -223,13 +223,12 @@ impl<'a> Deciding<'a> {
         }
         let fixed = self.fixed[index].clone();
         let is_fixed = fixed.is_some();
-        let outcome = match fixed {
-            Some(outcome) => outcome,
-            None => {
-                let members = standings.members.get(root).cloned().unwrap_or_default();
-                let standing = standings.standing.entry(root).or_default();
-                self.answer(index, payment, settings, &members, standing, known_until)?
-            }
+        let outcome = if let Some(outcome) = fixed {
+            outcome
+        } else {
+            let members = standings.members.get(root).cloned().unwrap_or_default();
+            let standing = standings.standing.entry(root).or_default();
+            self.answer(index, payment, settings, &members, standing, known_until)?
         };
         let standing = standings.standing.entry(root).or_default();
         leave_behind(payment, index, &outcome, is_fixed, standing)?;
