@@ -364,7 +364,7 @@ impl<'a> Deciding<'a> {
         };
         payment.billing_reason == Some(BillingReason::SubscriptionCycle)
             && payment.subscription.is_some()
-            && !standing.subscribed
+            && standing.subscribed.is_empty()
             && standing.free.iter().any(began_free)
     }
 
@@ -492,7 +492,8 @@ fn received(payment: &Payment, settings: &Settings) -> i64 {
 /// The kind of a payment, from Stripe's billing reason and what the customer paid before.
 fn kind(payment: &Payment, standing: &Standing) -> Kind {
     let in_subscription = payment.subscription.is_some();
-    let first = if standing.subscribed { Kind::Recurring } else { Kind::First };
+    let is_further = standing.subscribed.iter().any(|earlier| *earlier != payment.subscription);
+    let first = if is_further { Kind::Recurring } else { Kind::First };
     if payment.source != Source::Invoice {
         return Kind::OneOff;
     }
@@ -546,7 +547,9 @@ fn leave_behind(
         standing.free.push(index);
         return Ok(());
     }
-    standing.subscribed |= stream == Stream::Subscription;
+    if stream == Stream::Subscription {
+        standing.subscribed.insert(payment.subscription.clone());
+    }
     let order: Order = (payment.paid_at, payment.reference.clone());
     // Who wins a customer keeps it, whether or not a rule priced the first payment.
     if let Some((credit, taken)) = outcome.answer.won()

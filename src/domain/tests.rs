@@ -4,7 +4,7 @@ use super::booking::{Booked, difference};
 use super::entry::Component;
 use super::facts::{BillingReason as Reason, RefundStatus};
 use super::story::{Story, at, percent};
-use super::terms::{Change, CodeOwner, Duration, PriceBy, Profile, ProgramTerms, Status, Touch};
+use super::terms::{Change, CodeOwner, Duration, Kind, PriceBy, Profile, ProgramTerms, Status, Touch};
 
 fn saas(rules: Vec<super::terms::Rule>) -> ProgramTerms {
     ProgramTerms { rules, ..ProgramTerms::default() }
@@ -27,9 +27,9 @@ fn renewals_inherit_the_first_payments_winner() {
 #[test]
 fn thirty_percent_first_then_twenty_for_twelve_months_pays_one_and_eleven() {
     let mut first = percent("30", Duration::OneTime);
-    first.on = Some(super::terms::Kind::First);
+    first.on = Some(Kind::First);
     let mut recurring = percent("20", Duration::Months(12));
-    recurring.on = Some(super::terms::Kind::Recurring);
+    recurring.on = Some(Kind::Recurring);
     let mut story = Story::default();
     story.program("2020-01-01", 1, saas(vec![first, recurring])).partner("2020-01-01", "acme");
     story.pays("in_00", "2026-01-31", 1000, Reason::SubscriptionCreate).via("acme").done();
@@ -190,7 +190,7 @@ fn further_steps_are_booked_with_their_own_dates_and_a_changed_past_as_one_corre
 #[test]
 fn who_won_an_unpriced_payment_keeps_the_customer_until_it_is_taken_back() {
     let mut first = percent("0", Duration::Lifetime);
-    first.on = Some(super::terms::Kind::First);
+    first.on = Some(Kind::First);
     let mut story = Story::default();
     story.program("2020-01-01", 1, saas(vec![first, percent("20", Duration::Lifetime)]));
     story.partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
@@ -261,6 +261,16 @@ fn clues_of_programs_that_differ_about_touch_have_one_order() {
     story.customer_says("cus_1", "2026-01-03", "partner_key", "b");
     story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).done();
     assert_eq!(story.answer("2026-02-01", "in_1").1, "b", "the last touch, unless all programs go by the first");
+}
+
+#[test]
+fn the_first_invoice_of_a_subscription_is_first_though_a_renewal_was_paid_before() {
+    let mut story = acme();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).via("acme").done();
+    story.pays("in_1", "2026-03-05", 1000, Reason::SubscriptionCreate).done();
+    story.pays("in_3", "2026-03-06", 1000, Reason::SubscriptionCreate).by("cus_1", "sub_2").done();
+    let kinds: Vec<Kind> = story.decide("2026-04-01").payments.iter().map(|payment| payment.kind).collect();
+    assert_eq!(kinds, [Kind::Recurring, Kind::First, Kind::Recurring]);
 }
 
 #[test]
