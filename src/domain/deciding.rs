@@ -247,8 +247,12 @@ impl<'a> Deciding<'a> {
         let mut trace = self.trace.fresh();
         let paid = received(payment, settings);
         let mut kind = kind(payment, standing);
-        let refused =
-            |kind, refusal, trace: Trace| Outcome { kind, paid, answer: Answer::Refused(refusal), trace: trace.into_lines() };
+        let refused = |kind, refusal, trace: Trace| Outcome {
+            kind,
+            paid,
+            answer: Answer::Refused(refusal),
+            trace: trace.into_lines(),
+        };
         let nobody = |code| Refusal { code, partner: None, program: None };
         if self.is_voided(payment) && paid <= 0 {
             return Ok(refused(kind, nobody(Code::Voided), trace));
@@ -360,7 +364,7 @@ impl<'a> Deciding<'a> {
         };
         payment.billing_reason == Some(BillingReason::SubscriptionCycle)
             && payment.subscription.is_some()
-            && !standing.subscribed
+            && standing.subscriptions.is_empty()
             && standing.free.iter().any(began_free)
     }
 
@@ -488,7 +492,10 @@ fn received(payment: &Payment, settings: &Settings) -> i64 {
 /// The kind of a payment, from Stripe's billing reason and what the customer paid before.
 fn kind(payment: &Payment, standing: &Standing) -> Kind {
     let in_subscription = payment.subscription.is_some();
-    let first = if standing.subscribed { Kind::Recurring } else { Kind::First };
+    // A further subscription looks like a renewal; the first invoice of the same one, paid late, does not.
+    let own = payment.subscription.as_deref().unwrap_or_default();
+    let is_further = standing.subscriptions.iter().any(|other| other != own);
+    let first = if is_further { Kind::Recurring } else { Kind::First };
     if payment.source != Source::Invoice {
         return Kind::OneOff;
     }
@@ -542,7 +549,9 @@ fn leave_behind(
         standing.free.push(index);
         return Ok(());
     }
-    standing.subscribed |= stream == Stream::Subscription;
+    if stream == Stream::Subscription {
+        standing.subscriptions.insert(payment.subscription.clone().unwrap_or_default());
+    }
     let order: Order = (payment.paid_at, payment.reference.clone());
     // Who wins a customer keeps it, whether or not a rule priced the first payment.
     if let Some((credit, taken)) = outcome.answer.won()

@@ -1,7 +1,7 @@
 //! A customer's standing: what earlier payments leave behind for later ones (winner, pinned versions, stream starts,
 //! counts, caps used). Standings of customers that turn out to be one are merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Time;
 use super::attribution::Credit;
@@ -44,8 +44,8 @@ pub struct Standing {
     pub counts: BTreeMap<(ProgramKey, Stream, RuleKey), u32>,
     /// What each rule gave of its cap per customer.
     pub used: BTreeMap<(ProgramKey, RuleKey, Currency), Exact>,
-    /// Whether an earlier subscription payment brought money.
-    pub subscribed: bool,
+    /// The subscriptions that brought money before; empty text where an invoice did not say which.
+    pub subscriptions: BTreeSet<String>,
     /// Earlier payments of nothing, by their index.
     pub free: Vec<usize>,
 }
@@ -76,7 +76,7 @@ impl Standing {
             let known = self.used.entry(key).or_insert_with(Exact::zero);
             *known = known.plus(used)?;
         }
-        self.subscribed |= other.subscribed;
+        self.subscriptions.extend(other.subscriptions);
         self.free.extend(other.free);
         Ok(())
     }
