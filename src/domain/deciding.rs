@@ -364,7 +364,7 @@ impl<'a> Deciding<'a> {
         };
         payment.billing_reason == Some(BillingReason::SubscriptionCycle)
             && payment.subscription.is_some()
-            && standing.subscribed.is_empty()
+            && standing.subscriptions.is_empty()
             && standing.free.iter().any(began_free)
     }
 
@@ -492,7 +492,9 @@ fn received(payment: &Payment, settings: &Settings) -> i64 {
 /// The kind of a payment, from Stripe's billing reason and what the customer paid before.
 fn kind(payment: &Payment, standing: &Standing) -> Kind {
     let in_subscription = payment.subscription.is_some();
-    let is_further = standing.subscribed.iter().any(|earlier| *earlier != payment.subscription);
+    // A further subscription looks like a renewal; the first invoice of the same one, paid late, does not.
+    let own = payment.subscription.as_deref().unwrap_or_default();
+    let is_further = standing.subscriptions.iter().any(|other| other != own);
     let first = if is_further { Kind::Recurring } else { Kind::First };
     if payment.source != Source::Invoice {
         return Kind::OneOff;
@@ -548,7 +550,7 @@ fn leave_behind(
         return Ok(());
     }
     if stream == Stream::Subscription {
-        standing.subscribed.insert(payment.subscription.clone());
+        standing.subscriptions.insert(payment.subscription.clone().unwrap_or_default());
     }
     let order: Order = (payment.paid_at, payment.reference.clone());
     // Who wins a customer keeps it, whether or not a rule priced the first payment.

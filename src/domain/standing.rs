@@ -44,8 +44,8 @@ pub struct Standing {
     pub counts: BTreeMap<(ProgramKey, Stream, RuleKey), u32>,
     /// What each rule gave of its cap per customer.
     pub used: BTreeMap<(ProgramKey, RuleKey, Currency), Exact>,
-    /// The subscriptions whose earlier payments brought money; `None` for one that is not named.
-    pub subscribed: BTreeSet<Option<String>>,
+    /// The subscriptions that brought money before; empty text where an invoice did not say which.
+    pub subscriptions: BTreeSet<String>,
     /// Earlier payments of nothing, by their index.
     pub free: Vec<usize>,
 }
@@ -76,7 +76,7 @@ impl Standing {
             let known = self.used.entry(key).or_insert_with(Exact::zero);
             *known = known.plus(used)?;
         }
-        self.subscribed.extend(other.subscribed);
+        self.subscriptions.extend(other.subscriptions);
         self.free.extend(other.free);
         Ok(())
     }
