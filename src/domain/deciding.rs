@@ -360,7 +360,9 @@ impl<'a> Deciding<'a> {
     fn is_trial_conversion(&self, payment: &Payment, standing: &Standing) -> bool {
         let began_free = |free: &usize| {
             let free = &self.context.history.payments[*free];
-            free.subscription == payment.subscription && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+            free.subscription == payment.subscription
+                && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+                && free.total <= 0
         };
         payment.billing_reason == Some(BillingReason::SubscriptionCycle)
             && payment.subscription.is_some()

@@ -274,6 +274,19 @@ fn the_first_invoice_of_a_subscription_is_first_though_a_renewal_was_paid_before
 }
 
 #[test]
+fn only_a_subscription_that_began_with_nothing_to_pay_is_converted() {
+    let kind_after = |total: i64| {
+        let mut story = acme();
+        // Paid by the customer's balance, or nothing to pay at all.
+        story.pays("in_1", "2026-01-05", total, Reason::SubscriptionCreate).via("acme").from_balance().done();
+        story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
+        story.decide("2026-03-01").payments[1].kind
+    };
+    assert_eq!(kind_after(0), Kind::First);
+    assert_eq!(kind_after(1000), Kind::Recurring);
+}
+
+#[test]
 fn a_voided_invoice_earns_until_it_is_voided() {
     let mut story = acme();
     story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
