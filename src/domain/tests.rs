@@ -200,10 +200,27 @@ fn who_won_an_unpriced_payment_keeps_the_customer_until_it_is_taken_back() {
     assert_eq!(story.answer("2026-04-01", "in_1"), ("product_excluded", "acme".to_owned(), 0));
     assert_eq!(story.answer("2026-04-01", "in_2"), ("credited", "acme".to_owned(), 200));
     assert_eq!(story.answer("2026-04-01", "in_3"), ("credited", "acme".to_owned(), 200));
-    story.refund("re_1", "in_1", "2026-04-10", 1000, RefundStatus::Succeeded);
-    assert_eq!(story.decide("2026-04-10").settle_due_at, Some(at("2026-04-10T01:00:00Z")));
+    story.refund("re_1", "in_1", "2026-01-10", 1000, RefundStatus::Succeeded);
+    assert_eq!(story.decide("2026-01-10").settle_due_at, Some(at("2026-01-10T01:00:00Z")));
     assert_eq!(story.answer("2026-05-01", "in_2").0, "no_evidence");
     assert_eq!(story.answer("2026-05-01", "in_3").1, "zeta");
+}
+
+#[test]
+fn a_refund_in_december_never_reopens_who_earned_october() {
+    let mut story = Story::default();
+    let rate = |rate| saas(vec![percent(rate, Duration::Lifetime)]);
+    story.program("2020-01-01", 1, rate("20")).partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
+    story.program("2025-10-01", 2, rate("50"));
+    story.pays("in_1", "2025-09-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2025-10-05", 1000, Reason::SubscriptionCycle).done();
+    story.pays("in_3", "2025-11-05", 1000, Reason::SubscriptionCycle).via("zeta").done();
+    story.refund("re_1", "in_1", "2025-12-10", 1000, RefundStatus::Succeeded);
+    story.pays("in_4", "2026-01-05", 1000, Reason::SubscriptionCycle).done();
+    assert_eq!(story.answer("2026-02-01", "in_1").0, "refunded");
+    for renewal in ["in_2", "in_3", "in_4"] {
+        assert_eq!(story.answer("2026-02-01", renewal), ("credited", "acme".to_owned(), 200), "{renewal}");
+    }
 }
 
 #[test]
