@@ -5,10 +5,12 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use commission_bridge::domain::Time;
 use commission_bridge::domain::decision::Code;
 use commission_bridge::domain::facts::EventFacts;
-use commission_bridge::domain::terms::Terms;
+use commission_bridge::domain::terms::{Change, Terms};
 use commission_bridge::sample::event::{Event, Kind, Object};
 use commission_bridge::sample::random::Random;
 use commission_bridge::sample::shape::charge::Charge;
@@ -19,7 +21,7 @@ use commission_bridge::sample::{InvoiceEvents, Options, RefundEvents, Shape};
 use proptest::prelude::*;
 use support::books::{differences, owed_by};
 use support::ledger::Ledger;
-use support::world::{World, decide_all, facts_of, terms_of};
+use support::world::{World, decide_all, facts_of, log_of};
 
 /// A merchant, and the shape in which its events are written.
 #[derive(Debug, Clone)]
@@ -149,7 +151,7 @@ impl Returned {
             "[[program]]\nkey = \"saas\"\n[[program.rule]]\non = \"any\"\npercent = \"{percent}\"\nduration = \"lifetime\"\n\
              [[partner]]\nkey = \"acme\"\nname = \"Acme\"\nprograms = [\"saas\"]\n"
         );
-        terms_of(&program, Self::at(0))
+        Terms::from_log(log_of(&program, Self::at(0)))
     }
 
     fn facts(&self) -> Vec<EventFacts> {
@@ -278,5 +280,53 @@ fn a_larger_business_is_decided_as_its_books_say() {
     let world = World::new(&Options { customers: 120, months: 26, ..Options::new(1) });
     for shape in Shape::ALL {
         assert_agrees(&world, &world.facts(shape), world.business.settled_at, &format!("{shape:?}"));
+    }
+}
+
+/// The merchant's terms if its partners were entered one by one while the business ran, as they were at `now`.
+fn growing(world: &World, seed: u64, now: Time) -> Terms {
+    let entered = |partner: &str| {
+        let place = partner.bytes().fold(seed, |place, byte| place.rotate_left(5) ^ u64::from(byte));
+        clock(world, 1, place)[0]
+    };
+    let mut log = world.log.clone();
+    for entry in &mut log {
+        entry.at = match &entry.change {
+            Change::Partner { partner, .. } | Change::Enrollment { partner, .. } => entered(partner),
+            Change::Code { owner: Some(owner), .. } => entered(&owner.partner),
+            _ => entry.at,
+        };
+    }
+    log.sort_by_key(|entry| entry.at);
+    for (entry, seq) in log.iter_mut().zip(1..) {
+        entry.seq = seq;
+    }
+    Terms::from_log(log.into_iter().filter(|entry| entry.at <= now))
+}
+
+proptest! {
+    #![proptest_config(cases(12))]
+
+    #[test]
+    fn a_partner_who_is_entered_later_takes_nothing_from_anybody(merchant in merchants(30), seed in any::<u64>()) {
+        let world = World::new(&merchant.options);
+        let facts = world.facts(merchant.shape);
+        let mut credited: BTreeMap<String, (Option<String>, i64)> = BTreeMap::new();
+        let mut ledger = Ledger::default();
+        for now in clock(&world, 8, seed).into_iter().chain([world.business.settled_at]) {
+            let arrived: Vec<EventFacts> = facts.iter().filter(|event| event.stamp.created <= now).cloned().collect();
+            let decisions = decide_all(&arrived, &growing(&world, seed, now), now);
+            ledger.settle(&decisions, now);
+            prop_assert_eq!(ledger.owed(), owed_by(&decisions));
+            prop_assert_eq!(ledger.faults(), Vec::<String>::new());
+            for decision in &decisions {
+                // A session may tell of a payment that was made shortly before.
+                let is_fresh = decision.paid_at > now - chrono::Duration::days(1);
+                let Some(first) = decision.steps.first().filter(|_| !is_fresh) else { continue };
+                let answer = (decision.partner.clone(), first.amount);
+                let before = credited.entry(decision.reference.clone()).or_insert_with(|| answer.clone());
+                prop_assert_eq!(&*before, &answer, "{:?}", decision);
+            }
+        }
     }
 }
