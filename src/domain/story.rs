@@ -225,7 +225,7 @@ impl Paid<'_> {
     }
 
     /// Whatever it costs, the customer's balance pays it.
-    pub fn from_balance(mut self) -> Self {
+    pub fn by_balance(mut self) -> Self {
         self.fact.amount_due = 0;
         self.fact.paid_on_stripe = 0;
         self

@@ -295,7 +295,7 @@ fn only_a_subscription_that_began_with_nothing_to_pay_is_converted() {
     let kind_after = |total: i64| {
         let mut story = acme();
         // Paid by the customer's balance, or nothing to pay at all.
-        story.pays("in_1", "2026-01-05", total, Reason::SubscriptionCreate).via("acme").from_balance().done();
+        story.pays("in_1", "2026-01-05", total, Reason::SubscriptionCreate).via("acme").by_balance().done();
         story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
         story.decide("2026-03-01").payments[1].kind
     };
