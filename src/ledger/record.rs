@@ -13,9 +13,8 @@ use crate::domain::terms::Terms;
 use crate::intake::payload;
 use crate::store::events::{self, EventStatus, Outcome, StoredEvent};
 use crate::store::facts::NewFacts;
-use crate::store::resettle::Whom;
 use crate::store::workspaces::{RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs};
 use crate::stripe::{Reading, read};
 
 /// How many events share a transaction.
@@ -104,7 +103,7 @@ impl Ledger {
         used(&mut tx, workspace, RECORDER, version).await?;
         self.keep_links(&mut tx, workspace, &links, now).await?;
         keep_facts(&mut tx, workspace, &read, &links).await?;
-        self.learn_promotion_codes(&mut tx, workspace, &read, now).await?;
+        self.learn_promotion_codes(&mut tx, workspace, &read).await?;
         let outcomes: Vec<Outcome<'_>> = read.iter().map(Read::outcome).collect();
         events::mark(&mut tx, workspace, &outcomes).await?;
         tx.commit().await?;
@@ -184,18 +183,15 @@ impl Ledger {
         tx: &mut Tx,
         workspace: WorkspaceId,
         read: &[Read],
-        now: Time,
     ) -> Result<(), StoreError> {
         let codes: Vec<(Mode, PromotionCodeFact, Time)> = read.iter().flat_map(Read::promotion_codes).collect();
         if codes.is_empty() {
             return Ok(());
         }
         let new = lookups::learn_promotion_codes(tx, workspace, &codes).await?;
-        let whom: Vec<Whom> = new
-            .into_iter()
-            .map(|(mode, id)| Whom::Clue(Some(mode), format!("promotion_code:{}", id.to_lowercase())))
-            .collect();
-        resettle::add(tx, workspace, &whom, &self.ids, now).await
+        let clues: Vec<(Mode, String)> =
+            new.into_iter().map(|(mode, id)| (mode, format!("promotion_code:{}", id.to_lowercase()))).collect();
+        self.wake_found(tx, workspace, clues.iter().map(|(mode, clue)| (*mode, clue.as_str())).collect()).await
     }
 }
 

@@ -80,9 +80,11 @@ pub async fn lock(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str]) -> Result<(
     Ok(())
 }
 
-/// Says that something about these customers changed: they are due. Lock them first.
+/// Says that something about these customers changed: they are due, or stay due since they were. Lock them first.
 pub async fn touch(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str], now: Time) -> Result<(), StoreError> {
-    let text = "UPDATE customers SET dirty_version = dirty_version + 1, settle_due_at = $2
+    let text = "UPDATE customers
+                SET dirty_version = dirty_version + 1,
+                    settle_due_at = CASE WHEN settle_due_at < $2 THEN settle_due_at ELSE $2 END
                 FROM v
                 WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id";
     let rows = Rows::texts(&[("customer_id", Text)], ids.iter().copied());
