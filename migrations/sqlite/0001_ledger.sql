@@ -26,7 +26,7 @@ CREATE TABLE locks (
     PRIMARY KEY (workspace_id, name)
 ) STRICT, WITHOUT ROWID;
 
--- Raw events, as received. Status: 0 pending, 1 recorded, 2 ignored, 3 failed.
+-- Raw events, as received. They are never written again: what becomes of them is in the two tables below.
 CREATE TABLE events (
     workspace_id INTEGER NOT NULL,
     event_id TEXT NOT NULL,
@@ -36,15 +36,33 @@ CREATE TABLE events (
     created_at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     source TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    reason TEXT,
-    error TEXT,
     payload_codec INTEGER NOT NULL,
     payload BLOB NOT NULL,
     PRIMARY KEY (workspace_id, event_id, shape)
 ) STRICT;
-CREATE INDEX events_pending ON events (workspace_id, received_at) WHERE status = 0;
-CREATE INDEX events_failed ON events (workspace_id, received_at) WHERE status = 3;
+CREATE INDEX events_by_time ON events (workspace_id, mode, received_at);
+
+-- The queue: events that nobody has read yet.
+CREATE TABLE unread (
+    workspace_id INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    shape INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, received_at, event_id, shape)
+) STRICT, WITHOUT ROWID;
+
+-- Events that were read, or need not be, and have no facts. Status: 2 ignored, 3 failed.
+CREATE TABLE unrecorded (
+    workspace_id INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    shape INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT,
+    error TEXT,
+    PRIMARY KEY (workspace_id, event_id, shape)
+) STRICT, WITHOUT ROWID;
 
 -- Who pays the merchant.
 CREATE TABLE customers (

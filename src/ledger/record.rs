@@ -11,7 +11,7 @@ use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
 use crate::domain::terms::Terms;
 use crate::intake::payload;
-use crate::store::events::{self, EventStatus, Outcome, StoredEvent};
+use crate::store::events::{self, Outcome, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs};
@@ -25,6 +25,7 @@ struct Read {
     event_id: String,
     shape: i64,
     mode: Mode,
+    received: Time,
     what: What,
 }
 
@@ -239,7 +240,7 @@ fn failed(event: &StoredEvent, why: String) -> Read {
 }
 
 fn as_read(event: &StoredEvent, what: What) -> Read {
-    Read { event_id: event.event_id.clone(), shape: event.shape, mode: event.mode(), what }
+    Read { event_id: event.event_id.clone(), shape: event.shape, mode: event.mode(), received: event.received(), what }
 }
 
 /// Whom facts are about, and by what their customer can be found.
@@ -276,11 +277,11 @@ impl Read {
     }
 
     fn outcome(&self) -> Outcome<'_> {
-        let (status, reason, error) = match &self.what {
-            What::Facts(_) => (EventStatus::Recorded, None, None),
-            What::Ignored(reason) => (EventStatus::Ignored, Some(*reason), None),
-            What::Failed(error) => (EventStatus::Failed, None, Some(error.as_str())),
+        let unrecorded = match &self.what {
+            What::Facts(_) => None,
+            What::Ignored(reason) => Some(Unrecorded::Ignored(reason)),
+            What::Failed(error) => Some(Unrecorded::Failed(error)),
         };
-        Outcome { event_id: &self.event_id, shape: self.shape, status, reason, error }
+        Outcome { event_id: &self.event_id, shape: self.shape, mode: self.mode, received: self.received, unrecorded }
     }
 }

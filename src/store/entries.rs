@@ -111,7 +111,11 @@ const COLUMNS: &[(&str, Column)] = &[
 ];
 
 /// Appends lines.
-pub async fn append(tx: &mut Tx, workspace: WorkspaceId, entries: &[Entry]) -> Result<(), StoreError> {
+pub async fn append(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    entries: impl IntoIterator<Item = &Entry>,
+) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     for entry in entries {
         rows.push([

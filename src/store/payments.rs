@@ -128,7 +128,11 @@ const COLUMNS: &[(&str, Column)] = &[
 ];
 
 /// Writes payments, new or decided anew.
-pub async fn upsert(tx: &mut Tx, workspace: WorkspaceId, payments: &[Payment]) -> Result<(), StoreError> {
+pub async fn upsert(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payments: impl IntoIterator<Item = &Payment>,
+) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     for payment in payments {
         rows.push([
