@@ -99,7 +99,7 @@ CREATE TABLE refs (
     mode BIGINT NOT NULL,
     ref TEXT COLLATE "C" NOT NULL,
     customer_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 );
 -- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
 CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
@@ -110,7 +110,7 @@ CREATE TABLE clues (
     mode BIGINT NOT NULL,
     clue TEXT COLLATE "C" NOT NULL,
     customer_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (workspace_id, mode, clue, customer_id)
+    PRIMARY KEY (workspace_id, clue, mode, customer_id)
 );
 
 -- The last decision about each payment.
@@ -142,7 +142,7 @@ CREATE TABLE payment_refs (
     mode BIGINT NOT NULL,
     ref TEXT COLLATE "C" NOT NULL,
     payment_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 );
 
 -- The ledger. Nothing in it is ever changed.
@@ -188,7 +188,7 @@ CREATE TABLE promotion_codes (
     promotion_code_id TEXT COLLATE "C" NOT NULL,
     code TEXT COLLATE "C" NOT NULL,
     event_created_at BIGINT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, promotion_code_id)
+    PRIMARY KEY (workspace_id, promotion_code_id, mode)
 );
 
 CREATE TABLE clicks (

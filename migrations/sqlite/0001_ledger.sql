@@ -96,7 +96,7 @@ CREATE TABLE refs (
     mode INTEGER NOT NULL,
     ref TEXT NOT NULL,
     customer_id TEXT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 ) STRICT, WITHOUT ROWID;
 -- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
 CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
@@ -107,7 +107,7 @@ CREATE TABLE clues (
     mode INTEGER NOT NULL,
     clue TEXT NOT NULL,
     customer_id TEXT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, clue, customer_id)
+    PRIMARY KEY (workspace_id, clue, mode, customer_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The last decision about each payment.
@@ -139,7 +139,7 @@ CREATE TABLE payment_refs (
     mode INTEGER NOT NULL,
     ref TEXT NOT NULL,
     payment_id TEXT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 ) STRICT, WITHOUT ROWID;
 
 -- The ledger. Nothing in it is ever changed.
@@ -184,7 +184,7 @@ CREATE TABLE promotion_codes (
     promotion_code_id TEXT NOT NULL,
     code TEXT NOT NULL,
     event_created_at INTEGER NOT NULL,
-    PRIMARY KEY (workspace_id, mode, promotion_code_id)
+    PRIMARY KEY (workspace_id, promotion_code_id, mode)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE clicks (

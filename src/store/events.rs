@@ -210,23 +210,19 @@ impl StoredEvent {
 
 /// The oldest events that nobody has read yet.
 pub async fn pending(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec<StoredEvent>, StoreError> {
-    Ok(on!(tx, conn => {
+    let keys: Vec<(String, i64)> = on!(tx, conn => {
         sqlx::query_as(
-            "WITH u AS (
-                 SELECT received_at, event_id, shape FROM unread
-                 WHERE workspace_id = $1
-                 ORDER BY received_at, event_id, shape
-                 LIMIT $2
-             )
-             SELECT e.event_id, e.shape, e.mode, e.received_at, e.payload_codec, e.payload
-             FROM u CROSS JOIN events e
-             WHERE e.workspace_id = $1 AND e.event_id = u.event_id AND e.shape = u.shape",
+            "SELECT event_id, shape FROM unread
+             WHERE workspace_id = $1
+             ORDER BY received_at, event_id, shape
+             LIMIT $2",
         )
         .bind(workspace.0)
         .bind(limit)
         .fetch_all(conn)
         .await?
-    }))
+    });
+    by_keys(tx, workspace, keys.iter().map(|(id, shape)| (id.as_str(), *shape))).await
 }
 
 /// Events by id and shape, with their bodies.
@@ -241,7 +237,8 @@ pub async fn by_keys(
     }
     let text = "SELECT e.event_id, e.shape, e.mode, e.received_at, e.payload_codec, e.payload
                 FROM v CROSS JOIN events e
-                WHERE e.workspace_id = $1 AND e.event_id = v.event_id AND e.shape = v.shape";
+                WHERE e.workspace_id = $1 AND e.event_id = v.event_id AND e.shape = v.shape
+                  AND $among(e.event_id, event_id)";
     rows.fetch(tx, text, &[workspace.0.into()]).await
 }
 
@@ -291,7 +288,8 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
         unrecorded.push([id, shape, mode, status.as_i64().into(), reason.into(), error.into()]);
     }
     let text = "DELETE FROM unread
-                WHERE workspace_id = $1 AND (received_at, event_id, shape) IN (SELECT received_at, event_id, shape FROM v)";
+                WHERE workspace_id = $1 AND (received_at, event_id, shape) IN (SELECT received_at, event_id, shape FROM v)
+                  AND $among(received_at, received_at)";
     read.execute(tx, text, &[workspace.0.into()]).await?;
     let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason, error)
                 SELECT $1, event_id, shape, mode, status, reason, error
