@@ -111,7 +111,11 @@ const COLUMNS: &[(&str, Column)] = &[
 ];
 
 /// Appends lines.
-pub async fn append(tx: &mut Tx, workspace: WorkspaceId, entries: &[Entry]) -> Result<(), StoreError> {
+pub async fn append(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    entries: impl IntoIterator<Item = &Entry>,
+) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     for entry in entries {
         rows.push([
@@ -211,7 +215,7 @@ pub async fn of_payments(
                        e.amount, e.currency, e.occurred_at, e.booked_at, e.available_at, e.event_id, e.payout_id,
                        e.reason, e.digest
                 FROM v CROSS JOIN entries e
-                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id";
+                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id AND $among(e.payment_id, payment_id)";
     let rows = Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
     let mut booked = read(rows)?;
     booked.sort_by(|a, b| a.entry.entry_id.cmp(&b.entry.entry_id));
