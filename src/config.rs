@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
 #[derive(Debug, Clone, Default, Args)]
@@ -118,6 +119,12 @@ pub enum ConfigError {
     /// The address to listen on is none.
     #[error("LISTEN is {0:?}: expected an address and a port, such as 127.0.0.1:8080")]
     Listen(String),
+    /// The address from outside is none.
+    #[error("PUBLIC_URL is {0:?}: expected an address that begins with https:// (or http://)")]
+    PublicUrl(String),
+    /// The log filter cannot be read.
+    #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
+    Log(String, String),
 }
 
 const DEFAULT_FILE: &str = "commission-bridge.toml";
@@ -134,11 +141,14 @@ impl Config {
         serve: &ServeFlags,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let (file, path) = read_file(flags.config.as_deref())?;
+        // An empty variable is one that nobody set.
+        let environment = |name: &str| environment(name).filter(|text| !text.is_empty());
+        let text = |flag: Option<&String>| flag.filter(|text| !text.is_empty()).cloned();
+        let named = flags.config.as_deref().filter(|path| !path.as_os_str().is_empty());
+        let (file, path) = read_file(named)?;
         let secret =
             |flag: Option<&String>, name: &str, filed: Option<Secret>| -> Result<Option<Secret>, ConfigError> {
-                let direct = flag.cloned().or_else(|| environment(name)).filter(|text| !text.is_empty());
-                if let Some(text) = direct {
+                if let Some(text) = text(flag).or_else(|| environment(name)) {
                     return Ok(Some(Secret::new(text)));
                 }
                 match environment(&format!("{name}_FILE")) {
@@ -146,9 +156,22 @@ impl Config {
                     None => Ok(filed),
                 }
             };
-        let listen = serve.listen.clone().or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        // Commands that do not serve have no such flags; what the environment says concerns them all the same.
+        let served = |flag: Option<&String>, name: &str| text(flag).or_else(|| environment(name));
+        let listen = served(serve.listen.as_ref(), "LISTEN").or(file.listen);
+        let listen = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let listen: SocketAddr = listen.parse().map_err(|_| ConfigError::Listen(listen))?;
-        let public_url = serve.public_url.clone().or(file.public_url).unwrap_or_else(|| format!("http://{listen}"));
+        let public_url = served(serve.public_url.as_ref(), "PUBLIC_URL").or(file.public_url);
+        let public_url = public_url.unwrap_or_else(|| format!("http://{listen}"));
+        if !public_url.starts_with("http://") && !public_url.starts_with("https://") {
+            return Err(ConfigError::PublicUrl(public_url));
+        }
+        let log = text(flags.log.as_ref()).or(file.log);
+        if let Some(log) = &log
+            && let Err(error) = EnvFilter::try_new(log)
+        {
+            return Err(ConfigError::Log(log.clone(), error.to_string()));
+        }
         let database_url = secret(flags.database_url.as_ref(), "DATABASE_URL", file.database_url.map(Secret::new))?;
         Ok(Self {
             database_url: database_url.map_or_else(|| DEFAULT_DATABASE.to_owned(), |url| url.reveal().to_owned()),
@@ -162,7 +185,7 @@ impl Config {
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
             public_url: public_url.trim_end_matches('/').to_owned(),
-            log: flags.log.clone().or(file.log),
+            log,
             file: path,
         })
     }

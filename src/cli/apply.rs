@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::out::outln;
 use super::table::{self, Align, Rows};
 use crate::config::Config;
 use crate::domain::Time;
@@ -54,14 +55,14 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     }
     if arguments.dry_run {
         if !arguments.json {
-            println!("Nothing was changed (--dry-run).");
+            outln!("Nothing was changed (--dry-run).");
         }
         return Ok(());
     }
     let count = apply(&context, &file, reprice).await?;
     context.catch_up().await?;
     if !arguments.json {
-        println!("Applied: {count} changes.");
+        outln!("Applied: {count} changes.");
     }
     Ok(())
 }
@@ -112,14 +113,14 @@ async fn would_move(context: &Context, terms: &Terms, plan: &Plan) -> Result<Vec
 
 fn print_plan(plan: &Plan, moved: &[Moved]) {
     if plan.is_empty() {
-        println!("Nothing to change: the file is in force already.");
+        outln!("Nothing to change: the file is in force already.");
         return;
     }
     for line in &plan.lines {
-        println!("{line}");
+        outln!("{line}");
     }
     if !moved.is_empty() {
-        println!("\nWhat is booked already would move:");
+        outln!("\nWhat is booked already would move:");
         let mut table = Rows::new(&[("partner", Align::Left), ("currency", Align::Left), ("difference", Align::Right)]);
         for moved in moved {
             let difference = decimal_text(moved.difference, moved.currency);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::context::{Context, DEFAULT_WORKSPACE, Which};
+use super::out::outln;
 use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::decision::Click;
@@ -64,7 +65,7 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     resettle::add(&mut tx, context.workspace, &whom, &context.ids, context.clock.now()).await?;
     tx.commit().await?;
     context.catch_up().await?;
-    println!("{} new clicks, {} already known", new.len(), clicks.len() - new.len());
+    outln!("{} new clicks, {} already known", new.len(), clicks.len() - new.len());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Failure;
 use super::context::{Context, Which};
 use super::import::{self, Report};
+use super::out::{note, outln};
 use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::intake::payload;
@@ -108,18 +109,18 @@ async fn import(config: &Config, arguments: &Import) -> Result<(), Failure> {
         print_report(&report);
     }
     for (line, reason) in report.refused.iter().take(20) {
-        eprintln!("line {line}: {reason}");
+        note!("line {line}: {reason}");
     }
     if report.refused.len() > 20 {
-        eprintln!("… and {} more lines", report.refused.len() - 20);
+        note!("… and {} more lines", report.refused.len() - 20);
     }
     if report.refused.is_empty() { Ok(()) } else { Err(Failure::Answered) }
 }
 
 fn print_report(report: &Report) {
-    println!("{} new events, {} already known, {} lines refused", report.new, report.duplicates, report.refused.len());
+    outln!("{} new events, {} already known, {} lines refused", report.new, report.duplicates, report.refused.len());
     for (status, count) in &report.became {
-        println!("  {count} {}", status.as_str());
+        outln!("  {count} {}", status.as_str());
     }
 }
 
@@ -139,7 +140,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "events": list }));
     }
     if lines.is_empty() {
-        println!("No events.");
+        outln!("No events.");
     } else {
         print_lines(&lines);
     }
@@ -214,7 +215,7 @@ async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
     print_lines(&lines);
     for (_, body) in shapes {
         if let Some(body) = body {
-            println!();
+            outln!();
             table::print_json(&body)?;
         }
     }
@@ -231,11 +232,11 @@ async fn replay(config: &Config, arguments: &ReplayArguments) -> Result<(), Fail
         return Err(Failure::Said(format!("there is no event {id:?} in workspace {}", context.key)));
     }
     context.catch_up().await?;
-    println!("{count} events read again");
+    outln!("{count} events read again");
     let mut tx = context.db.read().await?;
     for (mode, status, count) in events::counts(&mut tx, context.workspace).await? {
         if status == EventStatus::Failed {
-            println!(
+            outln!(
                 "{count} events of the {mode} book still cannot be read: commission-bridge events list --status failed --mode {mode}"
             );
         }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::out::outln;
 use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::domain::money::{Money, decimal_text};
@@ -53,28 +54,28 @@ pub async fn print(context: &Context, reference: &str, json: bool) -> Result<(),
 fn print_text(explained: &Explained) {
     let Explained { payment_id, decision, entries } = explained;
     let money = |amount| Money::new(amount, decision.currency);
-    println!("Payment {}", decision.references.join(" · "));
+    outln!("Payment {}", decision.references.join(" · "));
     if let Some(id) = payment_id {
-        println!("  id          {id}");
+        outln!("  id          {id}");
     }
-    println!("  paid        {} on {} UTC", money(decision.paid), moment(decision.paid_at));
+    outln!("  paid        {} on {} UTC", money(decision.paid), moment(decision.paid_at));
     if decision.taken_back > 0 {
-        println!("  taken back  {}", money(decision.taken_back));
+        outln!("  taken back  {}", money(decision.taken_back));
     }
-    println!("  answer      {}: {}", decision.code, decision.code.sentence());
+    outln!("  answer      {}: {}", decision.code, decision.code.sentence());
     if let Some(partner) = &decision.partner {
         let program = decision.program.as_deref().unwrap_or("none");
-        println!("  partner     {partner} (program {program})");
+        outln!("  partner     {partner} (program {program})");
     }
-    println!("  commission  {}", money(decision.amount));
-    println!("\nHow that came about");
+    outln!("  commission  {}", money(decision.amount));
+    outln!("\nHow that came about");
     for line in &decision.trace {
-        println!("  · {line}");
+        outln!("  · {line}");
     }
     if entries.is_empty() {
         return;
     }
-    println!("\nIn the ledger");
+    outln!("\nIn the ledger");
     let mut table = Rows::new(&[
         ("occurred", Align::Left),
         ("kind", Align::Left),

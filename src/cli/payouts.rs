@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::out::{note, outln};
 use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::domain::calendar::Month;
@@ -154,13 +155,13 @@ async fn mark_paid(config: &Config, arguments: &MarkPaid) -> Result<(), Failure>
     let ledger = context.ledger();
     let (batch, marked) =
         batch::mark_paid(&ledger, context.workspace, context.mode, &arguments.batch, partner, external_id).await?;
-    eprintln!("{marked} payouts were marked as paid");
+    note!("{marked} payouts were marked as paid");
     show(&context, &batch, arguments.json).await
 }
 
 fn say_done(done: Done, before: &str) {
     if done == Done::Before {
-        eprintln!("{before}");
+        note!("{before}");
     }
 }
 
@@ -179,7 +180,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "batches": list }));
     }
     if batches.is_empty() {
-        println!("No month has been closed yet: commission-bridge payouts close --month YYYY-MM");
+        outln!("No month has been closed yet: commission-bridge payouts close --month YYYY-MM");
         return Ok(());
     }
     let mut table =
@@ -201,9 +202,9 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
         value["payouts"] = list.into();
         return table::print_json(&value);
     }
-    println!("Batch {} · {} · {}", batch.batch_id, batch.month, batch.status);
+    outln!("Batch {} · {} · {}", batch.batch_id, batch.month, batch.status);
     if payouts.is_empty() {
-        println!("Nothing was payable.");
+        outln!("Nothing was payable.");
         return Ok(());
     }
     let mut table = Rows::new(&[
@@ -292,7 +293,7 @@ async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
             let what = format!("cannot write {}", path.display());
             let file = std::fs::File::create(path).map_err(Failure::system(what.clone()))?;
             generic::write(&rows, file).map_err(Failure::system(what))?;
-            eprintln!("{} payouts written to {}", rows.len(), path.display());
+            note!("{} payouts written to {}", rows.len(), path.display());
         }
         None => {
             let mut out = std::io::stdout().lock();

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::Failure;
+use super::out::outln;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -101,7 +102,7 @@ impl Rows {
 
     /// Prints them.
     pub fn print(self) {
-        println!("{}", table(&self.columns, self.rows, Look::of(&std::io::stdout())));
+        outln!("{}", table(&self.columns, self.rows, Look::of(&std::io::stdout())));
     }
 }
 
@@ -111,7 +112,7 @@ impl Rows {
 /// Where a value cannot be written as JSON.
 pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Said(error.to_string()))?;
-    println!("{text}");
+    outln!("{text}");
     Ok(())
 }
 

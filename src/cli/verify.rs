@@ -5,6 +5,7 @@ use clap::Args;
 use super::Failure;
 use super::context::{Context, Which};
 use super::import::progress;
+use super::out::outln;
 use super::table;
 use crate::config::Config;
 use crate::ledger::verify::Report;
@@ -52,9 +53,12 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
             "differences": report.differences,
         }));
     }
-    println!(
+    outln!(
         "Rebuilt {} payments of {} customers from {} events and compared them with {} entries.",
-        report.payments, report.customers, report.events, report.entries
+        report.payments,
+        report.customers,
+        report.events,
+        report.entries
     );
     for (count, what) in [
         (report.waiting, "customers are not settled yet and were not compared"),
@@ -64,15 +68,15 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
         (report.ignored, "events were ignored"),
     ] {
         if count > 0 {
-            println!("  {count} {what}");
+            outln!("  {count} {what}");
         }
     }
     if report.is_clean() {
-        println!("The ledger is right to the last minor unit.");
+        outln!("The ledger is right to the last minor unit.");
     } else {
-        println!("\n{} differences:", report.different);
+        outln!("\n{} differences:", report.different);
         for difference in &report.differences {
-            println!("  {difference}");
+            outln!("  {difference}");
         }
     }
     Ok(())

@@ -255,6 +255,19 @@ pub struct Balance {
     pub available: i64,
 }
 
+impl Balance {
+    /// As in the API and in files.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "partner_key": self.partner,
+            "currency": self.currency,
+            "balance": self.balance,
+            "available": self.available,
+            "on_hold": self.balance - self.available,
+        })
+    }
+}
+
 /// What every partner has, in order of partner and currency.
 pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time) -> Result<Vec<Balance>, StoreError> {
     let rows: Vec<(String, String, i64, i64)> = on!(tx, conn => {

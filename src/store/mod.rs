@@ -6,6 +6,7 @@
 mod db;
 mod tx;
 
+pub mod api_keys;
 pub mod changes;
 pub mod customers;
 pub mod entries;
