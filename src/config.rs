@@ -12,13 +12,13 @@ use tracing_subscriber::EnvFilter;
 /// The flags that every command has. Each also has an environment variable and a key in the file.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Flags {
-    /// Where the ledger lives: sqlite://FILE or postgres://USER@HOST/NAME [default: sqlite://commission-bridge.db]
+    /// Where the ledger lives: <sqlite://FILE> or <postgres://USER@HOST/NAME> [default: <sqlite://commission-bridge.db>]
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
     /// A configuration file [default: commission-bridge.toml, where there is one]
     #[arg(long, global = true, env = "COMMISSION_BRIDGE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Log filter, such as info, debug or commission_bridge=debug [default: info for serve, warn otherwise]
+    /// Log filter, such as info, debug or `commission_bridge=debug` [default: info for serve, warn otherwise]
     #[arg(long, global = true, env = "LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }

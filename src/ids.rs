@@ -1,4 +1,4 @@
-//! The injected source of ids: a prefix that says what it is, then a UUIDv7, so that ids sort by time.
+//! The injected source of ids: a prefix that says what it is, then a `UUIDv7`, so that ids sort by time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ enum Source {
 pub struct NoChance(String);
 
 impl Ids {
-    /// Real UUIDv7.
+    /// Real `UUIDv7`.
     pub fn random() -> Self {
         Self(Source::Random)
     }

@@ -22,8 +22,8 @@ const GROUP: usize = 1000;
 /// Import clicks, so that click ids name partners.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Import clicks from a CSV file with the columns click_id, partner_key, clicked_at (RFC 3339) and, if wanted,
-    /// program_key. All or nothing; importing a click again changes nothing
+    /// Import clicks from a CSV file with the columns `click_id`, `partner_key`, `clicked_at` (RFC 3339) and, if wanted,
+    /// `program_key`. All or nothing; importing a click again changes nothing
     #[command(after_help = "Example:\n  commission-bridge clicks import clicks.csv")]
     Import(Import),
 }

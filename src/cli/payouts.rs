@@ -288,6 +288,7 @@ async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
     let payouts = payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
     tx.rollback().await?;
     let rows = generic_rows(&batch, &payouts)?;
+<<<<<<< HEAD
     match &arguments.output {
         Some(path) => {
             let what = format!("cannot write {}", path.display());
@@ -299,6 +300,16 @@ async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
             let mut out = std::io::stdout().lock();
             generic::write(&rows, &mut out).and_then(|()| out.flush()).map_err(Failure::system("cannot write"))?;
         }
+=======
+    if let Some(path) = &arguments.output {
+        let what = format!("cannot write {}", path.display());
+        let file = std::fs::File::create(path).map_err(Failure::system(what.clone()))?;
+        generic::write(&rows, file).map_err(Failure::system(what))?;
+        eprintln!("{} payouts written to {}", rows.len(), path.display());
+    } else {
+        let mut out = std::io::stdout().lock();
+        generic::write(&rows, &mut out).and_then(|()| out.flush()).map_err(Failure::system("cannot write"))?;
+>>>>>>> main
     }
     Ok(())
 }

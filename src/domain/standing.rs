@@ -34,7 +34,7 @@ impl Stream {
 /// What earlier payments leave behind.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
-    /// The first credited payment's winner.
+    /// The first payment's winner.
     pub winner: Option<(Order, Credit)>,
     /// The version in force at the first credited payment, by program.
     pub pins: BTreeMap<ProgramKey, (Order, u32)>,

@@ -10,13 +10,13 @@ use crate::domain::Time;
 use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
 use crate::domain::terms::Terms;
-use crate::intake::payload;
+use crate::intake::{ACCOUNT_MISMATCH, payload};
 use crate::store::events::{self, EventStatus, Outcome, StoredEvent};
 use crate::store::facts::NewFacts;
 use crate::store::resettle::Whom;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
-use crate::stripe::{Reading, read};
+use crate::stripe::{Reading, envelope, read};
 
 /// How many events share a transaction.
 pub const BATCH: i64 = 256;
@@ -228,6 +228,13 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
         Ok(body) => body,
         Err(damaged) => return failed(event, damaged.to_string()),
     };
+    // An event of another account that is replayed is still of another account, unless the settings say otherwise now.
+    if event.reason.as_deref() == Some(ACCOUNT_MISMATCH) {
+        let account = envelope(&body).ok().and_then(|envelope| envelope.account);
+        if account != terms.current_settings().account {
+            return as_read(event, What::Ignored(ACCOUNT_MISMATCH));
+        }
+    }
     match read(&body) {
         Ok(Reading::Facts(facts)) => match serde_json::to_string(&facts) {
             Ok(body) => as_read(event, What::Facts(find(facts, body, terms))),

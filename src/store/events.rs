@@ -161,6 +161,8 @@ pub struct StoredEvent {
     pub shape: i64,
     mode: i64,
     status: i64,
+    /// Why it was ignored, before it was replayed.
+    pub reason: Option<String>,
     /// How the body is written.
     pub payload_codec: i64,
     /// The body.
@@ -183,7 +185,7 @@ impl StoredEvent {
 pub async fn pending(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec<StoredEvent>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT event_id, shape, mode, status, payload_codec, payload
+            "SELECT event_id, shape, mode, status, reason, payload_codec, payload
              FROM events
              WHERE workspace_id = $1 AND status = 0
              ORDER BY received_at
@@ -206,7 +208,7 @@ pub async fn by_keys(
     for (id, shape) in keys {
         rows.push([id.into(), shape.into()]);
     }
-    let text = "SELECT e.event_id, e.shape, e.mode, e.status, e.payload_codec, e.payload
+    let text = "SELECT e.event_id, e.shape, e.mode, e.status, e.reason, e.payload_codec, e.payload
                 FROM v CROSS JOIN events e
                 WHERE e.workspace_id = $1 AND e.event_id = v.event_id AND e.shape = v.shape";
     rows.fetch(tx, text, &[workspace.0.into()]).await
@@ -233,7 +235,7 @@ pub async fn recorded_page(
     let (id, shape) = after.unwrap_or(("", i64::MIN));
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT event_id, shape, mode, status, payload_codec, payload
+            "SELECT event_id, shape, mode, status, reason, payload_codec, payload
              FROM events
              WHERE workspace_id = $1 AND (event_id, shape) > ($2, $3) AND status = 1
              ORDER BY event_id, shape
@@ -409,7 +411,7 @@ pub async fn replay(tx: &mut Tx, workspace: WorkspaceId, which: Replay<'_>) -> R
         }),
         Replay::One(id) => on!(tx, conn => {
             sqlx::query(
-                "UPDATE events SET status = 0, reason = NULL, error = NULL WHERE workspace_id = $1 AND event_id = $2",
+                "UPDATE events SET status = 0, error = NULL WHERE workspace_id = $1 AND event_id = $2",
             )
             .bind(workspace.0)
             .bind(id)

@@ -125,8 +125,6 @@ impl StoreError {
     /// database that is down, full or busy is not.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Unreadable { .. } => true,
-            Self::Conflict => false,
             Self::Database(sqlx::Error::Database(error)) => {
                 error.is_unique_violation()
                     || error.is_check_violation()
@@ -139,8 +137,11 @@ impl StoreError {
                     }
                     || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
             }
-            Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => true,
-            Self::Database(_) => false,
+            Self::Unreadable { .. }
+            | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
+                true
+            }
+            Self::Conflict | Self::Database(_) => false,
         }
     }
 }

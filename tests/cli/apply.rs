@@ -1,6 +1,6 @@
 //! `apply`: the plan, doing it, doing it again, mistakes, back-dated versions and closed months.
 
-use crate::support::{Home, fixture};
+use crate::blackbox::{Home, fixture};
 use crate::{on_both_engines, shop_with_sales, shows};
 
 on_both_engines!(

@@ -1,6 +1,6 @@
 //! `events` and `clicks`: what comes in by file, and what became of it.
 
-use crate::support::{Home, events, fixture, lines};
+use crate::blackbox::{Home, events, fixture, lines};
 use crate::{on_both_engines, shop, shop_with_sales, shows};
 
 on_both_engines!(

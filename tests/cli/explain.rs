@@ -1,6 +1,6 @@
 //! `explain`: why a payment was credited, or was not.
 
-use crate::support::Home;
+use crate::blackbox::Home;
 use crate::{on_both_engines, shop_with_sales, shows};
 
 on_both_engines!(every_answer_has_its_reasons, the_test_book_is_another);

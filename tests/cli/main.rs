@@ -1,7 +1,7 @@
 //! The command line from outside: the real program, its answers, its files and its exit codes, on both engines.
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../blackbox/mod.rs"]
+mod blackbox;
 
 mod apply;
 mod events;
@@ -9,7 +9,7 @@ mod explain;
 mod money;
 mod usage;
 
-use support::{Home, events, fixture, lines};
+use blackbox::{Home, events, fixture, lines};
 
 /// A home with the shop's program and none of its sales.
 fn shop(mut home: Home) -> Home {

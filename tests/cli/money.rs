@@ -1,6 +1,6 @@
 //! `balances`, `ledger export`, `payouts`, `verify`, `doctor` and `api-key`.
 
-use crate::support::Home;
+use crate::blackbox::Home;
 use crate::{on_both_engines, shop, shop_with_sales, shows};
 
 on_both_engines!(

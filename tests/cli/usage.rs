@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use crate::shows;
-use crate::support::{Engine, Home, finish};
+use crate::blackbox::{Engine, Home, finish};
 
 const COMMANDS: [&str; 20] = [
     "",

@@ -1,10 +1,13 @@
 //! One suite for both engines: whatever is promised holds on `SQLite` and on `PostgreSQL`.
 
+#![allow(clippy::unwrap_used)] // a test may end where it stands
+
 mod harness;
 
 mod changes;
 mod intake;
 mod ledger;
+mod merchant;
 mod schema;
 mod verify;
 mod worker;
