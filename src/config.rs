@@ -10,30 +10,38 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
+///
+/// Variables are looked up in [`Config::load`], beside those that have no flag.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Flags {
-    /// Where the ledger lives: <sqlite://FILE> or <postgres://USER@HOST/NAME> [default: <sqlite://commission-bridge.db>]
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    /// Where the ledger lives: sqlite://FILE or postgres://USER@HOST/NAME [default:
+    /// sqlite://commission-bridge.db] [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", display_order = 1000)]
     pub database_url: Option<String>,
-    /// A configuration file [default: commission-bridge.toml, where there is one]
-    #[arg(long, global = true, env = "COMMISSION_BRIDGE_CONFIG", value_name = "FILE")]
+    /// A configuration file [default: commission-bridge.toml, where there is one] [env:
+    /// COMMISSION_BRIDGE_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", display_order = 1001)]
     pub config: Option<PathBuf>,
-    /// Log filter, such as info, debug or `commission_bridge=debug` [default: info for serve, warn otherwise]
-    #[arg(long, global = true, env = "LOG", value_name = "FILTER")]
+    /// Log filter, such as info, debug or commission_bridge=debug [default: info for serve, warn otherwise]
+    /// [env: LOG]
+    #[arg(long, global = true, value_name = "FILTER", display_order = 1002)]
     pub log: Option<String>,
 }
 
 /// The flags of commands that serve.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeFlags {
-    /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "LISTEN", value_name = "ADDRESS")]
+    /// Address to listen on [default: 127.0.0.1:8080] [env: LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// The webhook endpoint's signing secret (whsec_…); several, separated by commas, while one is rotated
-    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    /// The webhook endpoint's signing secret (whsec_…); several, separated by commas, while one is rotated. Other
+    /// users of this machine can read it here: better set STRIPE_WEBHOOK_SECRET, or STRIPE_WEBHOOK_SECRET_FILE
+    #[arg(long, value_name = "SECRET")]
     pub stripe_webhook_secret: Option<String>,
     /// Where this service is reached from outside, for the URLs that it prints [default: http:// and the address]
-    #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
+    /// [env: PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
 
@@ -101,10 +109,12 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file that was named cannot be read.
-    #[error("cannot read {path}: {source}. Check the path and its permissions")]
+    #[error("cannot read {path}{named_by}: {source}. Check the path and its permissions")]
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// Where it is named, if that is not plain.
+        named_by: String,
         /// The system's reason.
         source: std::io::Error,
     },
@@ -143,30 +153,29 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         // An empty variable is one that nobody set.
         let environment = |name: &str| environment(name).filter(|text| !text.is_empty());
-        let text = |flag: Option<&String>| flag.filter(|text| !text.is_empty()).cloned();
-        let named = flags.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let (file, path) = read_file(named)?;
+        let chosen = |flag: Option<&String>, name: &str| flag.cloned().or_else(|| environment(name));
+        let named = flags.config.clone().or_else(|| environment("COMMISSION_BRIDGE_CONFIG").map(PathBuf::from));
+        let (file, path) = read_file(named.as_deref())?;
         let secret =
             |flag: Option<&String>, name: &str, filed: Option<Secret>| -> Result<Option<Secret>, ConfigError> {
-                if let Some(text) = text(flag).or_else(|| environment(name)) {
+                if let Some(text) = chosen(flag, name) {
                     return Ok(Some(Secret::new(text)));
                 }
-                match environment(&format!("{name}_FILE")) {
-                    Some(path) => read_secret(Path::new(&path)).map(Some),
+                let by_file = format!("{name}_FILE");
+                match environment(&by_file) {
+                    Some(path) => read_secret(Path::new(&path), &by_file).map(Some),
                     None => Ok(filed),
                 }
             };
-        // Commands that do not serve have no such flags; what the environment says concerns them all the same.
-        let served = |flag: Option<&String>, name: &str| text(flag).or_else(|| environment(name));
-        let listen = served(serve.listen.as_ref(), "LISTEN").or(file.listen);
+        let listen = chosen(serve.listen.as_ref(), "LISTEN").or(file.listen);
         let listen = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let listen: SocketAddr = listen.parse().map_err(|_| ConfigError::Listen(listen))?;
-        let public_url = served(serve.public_url.as_ref(), "PUBLIC_URL").or(file.public_url);
+        let public_url = chosen(serve.public_url.as_ref(), "PUBLIC_URL").or(file.public_url);
         let public_url = public_url.unwrap_or_else(|| format!("http://{listen}"));
         if !public_url.starts_with("http://") && !public_url.starts_with("https://") {
             return Err(ConfigError::PublicUrl(public_url));
         }
-        let log = text(flags.log.as_ref()).or(file.log);
+        let log = chosen(flags.log.as_ref(), "LOG").or(file.log);
         if let Some(log) = &log
             && let Err(error) = EnvFilter::try_new(log)
         {
@@ -198,7 +207,9 @@ fn read_file(named: Option<&Path>) -> Result<(File, Option<PathBuf>), ConfigErro
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
             return Ok((File::default(), None));
         }
-        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(ConfigError::Unreadable { path: path.to_owned(), named_by: String::new(), source });
+        }
     };
     match toml::from_str(&text) {
         Ok(file) => Ok((file, Some(path.to_owned()))),
@@ -211,10 +222,10 @@ fn read_file(named: Option<&Path>) -> Result<(File, Option<PathBuf>), ConfigErro
     }
 }
 
-fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
+fn read_secret(path: &Path, name: &str) -> Result<Secret, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Secret::new(text.trim())),
-        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), named_by: format!(" ({name})"), source }),
     }
 }
 

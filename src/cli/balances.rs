@@ -38,7 +38,7 @@ pub async fn print(context: &Context, json: bool) -> Result<(), Failure> {
         return super::table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "balances": list }));
     }
     if balances.is_empty() {
-        outln!("Nobody has earned anything yet.");
+        outln!("Nobody has anything to come.");
         return Ok(());
     }
     let mut table = table::Rows::new(&[

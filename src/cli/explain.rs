@@ -9,6 +9,10 @@ use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::domain::money::{Money, decimal_text};
 use crate::ledger::explain::{Explained, Explanation, explain_reference};
+use crate::store::Mode;
+
+/// How the references of payments begin.
+const REFERENCES: [&str; 6] = ["in_", "pi_", "ch_", "py_", "cs_", "pay_"];
 
 /// Say why a payment was credited, or was not: evidence, rule, arithmetic, refunds and hold.
 #[derive(Debug, Args)]
@@ -42,12 +46,23 @@ pub async fn print(context: &Context, reference: &str, json: bool) -> Result<(),
         Explanation::NoPayment => Err(Failure::Said(format!(
             "{reference} is known, but no money was received for it so far: there is nothing to credit yet"
         ))),
-        Explanation::Unknown => Err(Failure::Said(format!(
-            "nothing in the {} book of workspace {} names {reference}: its events have not arrived \
-             (`commission-bridge events list` shows those that have)",
-            context.mode, context.key
-        ))),
+        Explanation::Unknown => Err(Failure::Said(unknown(context, reference).await?)),
         Explanation::Parked(reason) => Err(Failure::Said(format!("{reference} cannot be decided: {reason}"))),
+    }
+}
+
+/// Says what may be wrong where nothing names a reference.
+async fn unknown(context: &Context, reference: &str) -> Result<String, Failure> {
+    let nothing = format!("nothing in the {} book of workspace {} names {reference}", context.mode, context.key);
+    if !REFERENCES.iter().any(|prefix| reference.starts_with(prefix)) {
+        return Ok(format!("{nothing}: expected a payment's reference (in_…, pi_…, ch_…, cs_… or pay_…)"));
+    }
+    let other = Mode::of(context.mode == Mode::Test);
+    match explain_reference(&context.ledger(), context.workspace, other, reference).await? {
+        Explanation::Unknown => Ok(format!(
+            "{nothing}: its events have not arrived (`commission-bridge events list` shows those that have)"
+        )),
+        _ => Ok(format!("{nothing}, but the {other} book knows it: --mode {other}")),
     }
 }
 

@@ -6,7 +6,7 @@ use super::Failure;
 use super::context::{Context, Which};
 use super::import::progress;
 use super::out::outln;
-use super::table;
+use super::table::{self, many};
 use crate::config::Config;
 use crate::ledger::verify::Report;
 
@@ -60,21 +60,21 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
         report.events,
         report.entries
     );
-    for (count, what) in [
-        (report.waiting, "customers are not settled yet and were not compared"),
-        (report.parked, "customers cannot be decided and are set aside (see doctor)"),
-        (report.pending, "events are not read yet"),
-        (report.failed, "events could not be read (see events list --status failed)"),
-        (report.ignored, "events were ignored"),
+    for (count, noun, what) in [
+        (report.waiting, "customer", "not settled yet, and not compared"),
+        (report.parked, "customer", "set aside because they cannot be decided (see doctor), and not compared"),
+        (report.pending, "event", "not read yet"),
+        (report.failed, "event", "not readable (see events list --status failed)"),
+        (report.ignored, "event", "ignored (see events list --status ignored)"),
     ] {
         if count > 0 {
-            outln!("  {count} {what}");
+            outln!("  {}: {what}", many(count, noun));
         }
     }
     if report.is_clean() {
         outln!("The ledger is right to the last minor unit.");
     } else {
-        outln!("\n{} differences:", report.different);
+        outln!("\n{}:", many(report.different, "difference"));
         for difference in &report.differences {
             outln!("  {difference}");
         }

@@ -247,8 +247,12 @@ impl<'a> Deciding<'a> {
         let mut trace = self.trace.fresh();
         let paid = received(payment, settings);
         let mut kind = kind(payment, standing);
-        let refused =
-            |kind, refusal, trace: Trace| Outcome { kind, paid, answer: Answer::Refused(refusal), trace: trace.into_lines() };
+        let refused = |kind, refusal, trace: Trace| Outcome {
+            kind,
+            paid,
+            answer: Answer::Refused(refusal),
+            trace: trace.into_lines(),
+        };
         let nobody = |code| Refusal { code, partner: None, program: None };
         if self.is_voided(payment) && paid <= 0 {
             return Ok(refused(kind, nobody(Code::Voided), trace));

@@ -218,10 +218,8 @@ fn by_hand_a_credited_payment_goes_to_a_partner_entered_later() {
 
 #[test]
 fn with_credit_by_payment_only_what_the_payment_itself_says_goes_before_the_winner() {
-    let terms = ProgramTerms {
-        credit: super::terms::CreditBy::Payment,
-        ..saas(vec![percent("20", Duration::Lifetime)])
-    };
+    let terms =
+        ProgramTerms { credit: super::terms::CreditBy::Payment, ..saas(vec![percent("20", Duration::Lifetime)]) };
     let mut story = Story::default();
     story.program("2020-01-01", 1, terms).partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
     story.customer_says("cus_1", "2026-01-01", "partner_key", "zeta");

@@ -152,19 +152,28 @@ impl Home {
         self.transcript.replace(&folder, "[folder]").replace(&self.url, "[database]")
     }
 
-    /// Runs SQL behind the bridge's back.
-    pub fn sql(&self, text: &str) {
+    /// Runs SQL behind the bridge's back; how many rows it changed.
+    pub fn sql(&self, text: &str) -> u64 {
+        self.sql_in(&self.url, text)
+    }
+
+    /// The same in another database of this home's engine.
+    pub fn sql_in(&self, url: &str, text: &str) -> u64 {
         let text = sqlx::AssertSqlSafe(text.to_owned());
         blocking(async {
             match self.engine {
                 Engine::Sqlite => {
-                    sqlx::SqliteConnection::connect(&self.url).await.unwrap().execute(text).await.unwrap();
+                    let mut conn = sqlx::SqliteConnection::connect(url).await.unwrap();
+                    let done = conn.execute(text).await.unwrap().rows_affected();
+                    conn.close().await.unwrap();
+                    done
                 }
                 Engine::Postgres => {
-                    sqlx::PgConnection::connect(&self.url).await.unwrap().execute(text).await.unwrap();
+                    let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
+                    conn.execute(text).await.unwrap().rows_affected()
                 }
             }
-        });
+        })
     }
 
     /// A single number out of the database.
@@ -182,6 +191,43 @@ impl Home {
                 }
             }
         })
+    }
+}
+
+impl Home {
+    /// Does something while somebody else holds the write lock of `SQLite`.
+    pub fn while_locked<T>(&self, work: impl FnOnce() -> T) -> T {
+        blocking(async {
+            let mut conn = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            conn.execute("BEGIN IMMEDIATE").await.unwrap();
+            let done = work();
+            conn.execute("ROLLBACK").await.unwrap();
+            done
+        })
+    }
+
+    /// Makes the `PostgreSQL` database one that nobody can reach, as if its server were gone.
+    pub fn lock_out(&self) {
+        let (server, name) = self.server.as_ref().unwrap();
+        blocking(async {
+            let mut admin = sqlx::PgConnection::connect(server).await.unwrap();
+            for text in [
+                format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+                format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+            ] {
+                admin.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
+            }
+        });
+    }
+
+    /// Undoes [`Home::lock_out`].
+    pub fn let_in(&self) {
+        let (server, name) = self.server.as_ref().unwrap();
+        blocking(async {
+            let mut admin = sqlx::PgConnection::connect(server).await.unwrap();
+            let text = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true");
+            admin.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
+        });
     }
 }
 

@@ -65,7 +65,7 @@ payout = { method = "cheque" }
     shows!("apply_mistakes", home.transcript());
 }
 
-/// The shop's file with 40 instead of 30 percent, since the beginning of March or so.
+/// The shop's file with 40 instead of 30 percent, since the beginning of 2025 or so.
 fn raised(from: &str) -> String {
     fixture("shop/program.toml").replace("percent = \"20\"", "percent = \"40\"").replace(
         "reversal_delay = \"1h\"",
@@ -75,7 +75,7 @@ fn raised(from: &str) -> String {
 
 fn a_back_dated_version_shows_what_it_moves(home: Home) {
     let mut home = shop_with_sales(home);
-    home.write("raised.toml", raised("2025-02-01"));
+    home.write("raised.toml", raised("2025-01-01"));
     home.run("balances");
     home.run("apply raised.toml --dry-run");
     home.run("balances");
@@ -88,7 +88,7 @@ fn a_back_dated_version_shows_what_it_moves(home: Home) {
 
 fn closed_months_stay_unless_asked(home: Home) {
     let mut home = shop_with_sales(home);
-    home.write("raised.toml", raised("2025-02-01"));
+    home.write("raised.toml", raised("2025-01-01"));
     home.run("payouts close --month 2025-03");
     home.run("apply raised.toml");
     home.run("balances");

@@ -112,7 +112,8 @@ fn clicks_are_imported_all_or_none(home: Home) {
          clk_2, bolt ,2025-01-01T01:00:00+01:00,\n",
     );
     home.run("clicks import good.csv");
-    home.run("clicks import good.csv");
+    home.write("other.csv", b"\xef\xbb\xbfpartner_key,click_id,clicked_at\nbolt,clk_1,2025-01-01T00:00:00Z\n");
+    home.run("clicks import other.csv");
     shows!("clicks", home.transcript());
 }
 

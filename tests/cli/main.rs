@@ -7,6 +7,8 @@ mod apply;
 mod events;
 mod explain;
 mod money;
+mod months;
+mod proof;
 mod usage;
 
 use blackbox::{Home, events, fixture, lines};

@@ -40,6 +40,7 @@ fn a_month_is_closed_approved_exported_and_paid(home: Home) {
     home.run("payouts list");
     home.run("payouts list 2025-02 --json");
     home.run("payouts mark-paid 2025-02 --partner acme --external-id TX-1");
+    home.run("payouts mark-paid 2025-02 --partner acme --external-id TX-1");
     home.run("payouts mark-paid 2025-02 --partner acme --external-id TX-2");
     home.run("payouts mark-paid 2025-02");
     home.run("payouts mark-paid 2025-02");
@@ -68,6 +69,8 @@ fn what_payouts_refuse(home: Home) {
     home.run("payouts mark-paid 2025-02 --partner nobody");
     home.run("payouts mark-paid 2025-02 --partner bolt");
     home.run("payouts mark-paid 2025-02 --external-id TX-1");
+    home.run("payouts mark-paid 2025-02 --partner acme --currency eur");
+    home.run("payouts mark-paid 2025-02 --currency doubloon");
     shows!("payouts_refused", home.transcript());
 }
 

@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use crate::shows;
 use crate::blackbox::{Engine, Home, finish};
+use crate::shows;
 
 const COMMANDS: [&str; 20] = [
     "",
