@@ -12,11 +12,6 @@ use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::decision::Click;
 use crate::domain::terms::Terms;
-use crate::store::resettle::{self, Whom};
-use crate::store::{Urgency, lookups};
-
-/// How many clicks share a statement.
-const GROUP: usize = 1000;
 
 /// Import clicks, so that click ids name partners.
 #[derive(Debug, Subcommand)]
@@ -55,16 +50,9 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let terms = context.terms().await?;
     let clicks = read(&text, &terms, context.clock.now())
         .map_err(|problems| Failure::Said(format!("nothing was imported:\n{}", problems.join("\n"))))?;
-    let mut tx = context.db.write(Urgency::Now).await?;
-    let mut new = Vec::new();
-    for group in clicks.chunks(GROUP) {
-        new.extend(lookups::add_clicks(&mut tx, context.workspace, group).await?);
-    }
-    let whom: Vec<Whom> = new.iter().map(|id| Whom::Clue(None, format!("click:{id}"))).collect();
-    resettle::add(&mut tx, context.workspace, &whom, &context.ids, context.clock.now()).await?;
-    tx.commit().await?;
+    let new = context.ledger().enter_clicks(context.workspace, &clicks).await?;
     context.catch_up().await?;
-    println!("{} new clicks, {} already known", new.len(), clicks.len() - new.len());
+    println!("{new} new clicks, {} already known", clicks.len() - new);
     Ok(())
 }
 
