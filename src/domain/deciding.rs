@@ -320,7 +320,7 @@ impl<'a> Deciding<'a> {
         trace: &mut Trace,
     ) -> Result<Credit, Refusal> {
         let context = self.context;
-        let winner = standing.winner.as_ref().map(|(order, credit)| (order, credit.clone()));
+        let winner = standing.winner.at(payment.paid_at).map(|(order, _, credit)| (order, credit.clone()));
         let own_first = winner.as_ref().is_some_and(|(_, credit)| {
             let program = context.terms.programs.get(&credit.program);
             let version = program.and_then(|program| pricing_version(program, payment, credit, standing));
@@ -360,7 +360,9 @@ impl<'a> Deciding<'a> {
     fn is_trial_conversion(&self, payment: &Payment, standing: &Standing) -> bool {
         let began_free = |free: &usize| {
             let free = &self.context.history.payments[*free];
-            free.subscription == payment.subscription && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+            free.subscription == payment.subscription
+                && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+                && free.total <= 0
         };
         payment.billing_reason == Some(BillingReason::SubscriptionCycle)
             && payment.subscription.is_some()
@@ -529,7 +531,8 @@ fn pricing_version<'p>(
     credit: &Credit,
     standing: &Standing,
 ) -> Option<&'p Version> {
-    let pinned = standing.pins.get(&credit.program).and_then(|(_, number)| program.version(*number));
+    let pinned = standing.pins.get(&credit.program).and_then(|held| held.at(payment.paid_at));
+    let pinned = pinned.and_then(|(_, _, number)| program.version(*number));
     match pinned {
         Some(version) if version.terms.price_by == PriceBy::Customer => Some(version),
         _ => program.version_at(payment.paid_at),
@@ -554,15 +557,14 @@ fn leave_behind(
     }
     let order: Order = (payment.paid_at, payment.reference.clone());
     // Who wins a customer keeps it, whether or not a rule priced the first payment.
-    if let Some((credit, taken)) = outcome.answer.won()
-        && !taken.was_full(outcome.paid)
-    {
-        standing.winner.get_or_insert_with(|| (order.clone(), credit.clone()));
+    if let Some((credit, taken)) = outcome.answer.won() {
+        standing.winner.hold(order.clone(), taken.full_since(outcome.paid), credit.clone());
     }
     let Answer::Credited(credited) = &outcome.answer else { return Ok(()) };
-    if !credited.taken.was_full(outcome.paid) {
-        let program = credited.credit.program.clone();
-        standing.pins.entry(program).or_insert_with(|| (order.clone(), credited.version));
+    let full_since = credited.taken.full_since(outcome.paid);
+    let pin = standing.pins.entry(credited.credit.program.clone()).or_default();
+    pin.hold(order.clone(), full_since, credited.version);
+    if full_since.is_none() {
         standing.starts.entry(stream).or_insert_with(|| (order, credited.price.period_start));
     }
     if is_fixed { Ok(()) } else { take_places(payment, outcome.kind, outcome.paid, credited, standing) }

@@ -224,6 +224,13 @@ impl Paid<'_> {
         self.with("partner_key", partner)
     }
 
+    /// Whatever it costs, the customer's balance pays it.
+    pub fn by_balance(mut self) -> Self {
+        self.fact.amount_due = 0;
+        self.fact.paid_on_stripe = 0;
+        self
+    }
+
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.fact.metadata.insert(key.to_owned(), value.to_owned());
         self

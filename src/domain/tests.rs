@@ -4,7 +4,7 @@ use super::booking::{Booked, difference};
 use super::entry::Component;
 use super::facts::{BillingReason as Reason, RefundStatus};
 use super::story::{Story, at, percent};
-use super::terms::{Change, CodeOwner, Duration, PriceBy, Profile, ProgramTerms, Status, Touch};
+use super::terms::{Change, CodeOwner, Duration, Kind, PriceBy, Profile, ProgramTerms, Status, Touch};
 
 fn saas(rules: Vec<super::terms::Rule>) -> ProgramTerms {
     ProgramTerms { rules, ..ProgramTerms::default() }
@@ -27,9 +27,9 @@ fn renewals_inherit_the_first_payments_winner() {
 #[test]
 fn thirty_percent_first_then_twenty_for_twelve_months_pays_one_and_eleven() {
     let mut first = percent("30", Duration::OneTime);
-    first.on = Some(super::terms::Kind::First);
+    first.on = Some(Kind::First);
     let mut recurring = percent("20", Duration::Months(12));
-    recurring.on = Some(super::terms::Kind::Recurring);
+    recurring.on = Some(Kind::Recurring);
     let mut story = Story::default();
     story.program("2020-01-01", 1, saas(vec![first, recurring])).partner("2020-01-01", "acme");
     story.pays("in_00", "2026-01-31", 1000, Reason::SubscriptionCreate).via("acme").done();
@@ -190,7 +190,7 @@ fn further_steps_are_booked_with_their_own_dates_and_a_changed_past_as_one_corre
 #[test]
 fn who_won_an_unpriced_payment_keeps_the_customer_until_it_is_taken_back() {
     let mut first = percent("0", Duration::Lifetime);
-    first.on = Some(super::terms::Kind::First);
+    first.on = Some(Kind::First);
     let mut story = Story::default();
     story.program("2020-01-01", 1, saas(vec![first, percent("20", Duration::Lifetime)]));
     story.partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
@@ -200,10 +200,27 @@ fn who_won_an_unpriced_payment_keeps_the_customer_until_it_is_taken_back() {
     assert_eq!(story.answer("2026-04-01", "in_1"), ("product_excluded", "acme".to_owned(), 0));
     assert_eq!(story.answer("2026-04-01", "in_2"), ("credited", "acme".to_owned(), 200));
     assert_eq!(story.answer("2026-04-01", "in_3"), ("credited", "acme".to_owned(), 200));
-    story.refund("re_1", "in_1", "2026-04-10", 1000, RefundStatus::Succeeded);
-    assert_eq!(story.decide("2026-04-10").settle_due_at, Some(at("2026-04-10T01:00:00Z")));
+    story.refund("re_1", "in_1", "2026-01-10", 1000, RefundStatus::Succeeded);
+    assert_eq!(story.decide("2026-01-10").settle_due_at, Some(at("2026-01-10T01:00:00Z")));
     assert_eq!(story.answer("2026-05-01", "in_2").0, "no_evidence");
     assert_eq!(story.answer("2026-05-01", "in_3").1, "zeta");
+}
+
+#[test]
+fn a_refund_in_december_never_reopens_who_earned_october() {
+    let mut story = Story::default();
+    let rate = |rate| saas(vec![percent(rate, Duration::Lifetime)]);
+    story.program("2020-01-01", 1, rate("20")).partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
+    story.program("2025-10-01", 2, rate("50"));
+    story.pays("in_1", "2025-09-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2025-10-05", 1000, Reason::SubscriptionCycle).done();
+    story.pays("in_3", "2025-11-05", 1000, Reason::SubscriptionCycle).via("zeta").done();
+    story.refund("re_1", "in_1", "2025-12-10", 1000, RefundStatus::Succeeded);
+    story.pays("in_4", "2026-01-05", 1000, Reason::SubscriptionCycle).done();
+    assert_eq!(story.answer("2026-02-01", "in_1").0, "refunded");
+    for renewal in ["in_2", "in_3", "in_4"] {
+        assert_eq!(story.answer("2026-02-01", renewal), ("credited", "acme".to_owned(), 200), "{renewal}");
+    }
 }
 
 #[test]
@@ -261,6 +278,29 @@ fn clues_of_programs_that_differ_about_touch_have_one_order() {
     story.customer_says("cus_1", "2026-01-03", "partner_key", "b");
     story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).done();
     assert_eq!(story.answer("2026-02-01", "in_1").1, "b", "the last touch, unless all programs go by the first");
+}
+
+#[test]
+fn the_first_invoice_of_a_subscription_is_first_though_a_renewal_was_paid_before() {
+    let mut story = acme();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).via("acme").done();
+    story.pays("in_1", "2026-03-05", 1000, Reason::SubscriptionCreate).done();
+    story.pays("in_3", "2026-03-06", 1000, Reason::SubscriptionCreate).by("cus_1", "sub_2").done();
+    let kinds: Vec<Kind> = story.decide("2026-04-01").payments.iter().map(|payment| payment.kind).collect();
+    assert_eq!(kinds, [Kind::Recurring, Kind::First, Kind::Recurring]);
+}
+
+#[test]
+fn only_a_subscription_that_began_with_nothing_to_pay_is_converted() {
+    let kind_after = |total: i64| {
+        let mut story = acme();
+        // Paid by the customer's balance, or nothing to pay at all.
+        story.pays("in_1", "2026-01-05", total, Reason::SubscriptionCreate).via("acme").by_balance().done();
+        story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
+        story.decide("2026-03-01").payments[1].kind
+    };
+    assert_eq!(kind_after(0), Kind::First);
+    assert_eq!(kind_after(1000), Kind::Recurring);
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Ledger {
         self.payments[payment].extend(entries);
     }
 
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.payments.iter().map(Vec::len).sum()
+    }
+
     /// The sum of all entries by partner and currency, without those that are zero.
     pub fn owed(&self) -> Owed {
         let mut owed = Owed::new();

@@ -14,14 +14,17 @@ use super::customers::customers;
 /// A business and its terms.
 pub struct World {
     pub business: Business,
+    /// What was entered, before everything.
+    pub log: Vec<Entered>,
     pub terms: Terms,
 }
 
 impl World {
     pub fn new(options: &Options) -> Self {
         let business = business(options);
-        let terms = terms_of(&business.program_toml, options.start - chrono::Duration::days(30));
-        Self { business, terms }
+        let log = log_of(&business.program_toml, options.start - chrono::Duration::days(30));
+        let terms = Terms::from_log(log.clone());
+        Self { business, log, terms }
     }
 
     /// Every event's facts in one shape, in the order in which it happened.
@@ -31,21 +34,26 @@ impl World {
 
     /// What is decided about everybody, given the facts that arrived.
     pub fn decide(&self, arrived: &[EventFacts], now: Time) -> Vec<Decision> {
-        let lookups = lookups_of(arrived);
-        let mut decisions = Vec::new();
-        for events in customers(arrived, &self.terms) {
-            decisions.extend(decide(&fold(&events), &self.terms, &lookups, now).expect("real money").payments);
-        }
-        decisions
+        decide_all(arrived, &self.terms, now)
     }
 }
 
-/// The terms of a program file that is applied at `at`.
-pub fn terms_of(program_toml: &str, at: Time) -> Terms {
+/// What is decided about everybody whose facts these are.
+pub fn decide_all(facts: &[EventFacts], terms: &Terms, now: Time) -> Vec<Decision> {
+    let lookups = lookups_of(facts);
+    let mut decisions = Vec::new();
+    for events in customers(facts, terms) {
+        decisions.extend(decide(&fold(&events), terms, &lookups, now).expect("real money").payments);
+    }
+    decisions
+}
+
+/// What is entered when a program file is applied at `at`.
+pub fn log_of(program_toml: &str, at: Time) -> Vec<Entered> {
     let file = parse(program_toml, "program.toml").expect("the merchant's program file is sound");
     let plan = plan(&file, &Terms::default(), at, None, RepriceClosed::No).expect("it can be applied");
     let entered = |(seq, (_, change))| Entered { seq, at, author: "oracle".to_owned(), change };
-    Terms::from_log((1..).zip(plan.changes).map(entered))
+    (1..).zip(plan.changes).map(entered).collect()
 }
 
 /// One event's facts, those of the events that belong to it included; none for what the bridge ignores.
