@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test may end where it stands
 
+#[path = "../support/golden.rs"]
+mod cases;
 mod harness;
 
 mod changes;
+mod golden;
 mod intake;
 mod ledger;
 mod merchant;
