@@ -20,9 +20,10 @@ const GROUP: usize = 1000;
 
 /// Import clicks, so that click ids name partners.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 pub enum Command {
-    /// Import clicks from a CSV file with the columns `click_id`, `partner_key`, `clicked_at` (RFC 3339) and, if wanted,
-    /// `program_key`. All or nothing; importing a click again changes nothing
+    /// Import clicks from a CSV file with the columns click_id, partner_key, clicked_at (RFC 3339) and, if wanted,
+    /// program_key. All or nothing; importing a click again changes nothing
     #[command(after_help = "Example:\n  commission-bridge clicks import clicks.csv")]
     Import(Import),
 }
@@ -62,11 +63,11 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
 }
 
 fn nothing_imported(problems: &[String]) -> String {
-    let mut told = problems[..problems.len().min(TOLD)].join("\n");
-    if problems.len() > TOLD {
-        told.push_str(&format!("\n… and {} more", problems.len() - TOLD));
+    let told = problems[..problems.len().min(TOLD)].join("\n");
+    match problems.len().saturating_sub(TOLD) {
+        0 => format!("nothing was imported:\n{told}"),
+        more => format!("nothing was imported:\n{told}\n… and {more} more"),
     }
-    format!("nothing was imported:\n{told}")
 }
 
 /// A click with the row it stands in.
