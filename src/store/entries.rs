@@ -333,29 +333,47 @@ pub async fn of_unknown_payments(tx: &mut Tx, workspace: WorkspaceId) -> Result<
     }))
 }
 
-/// The booking of a payout, beside what the payout says.
-#[derive(Debug, FromRow)]
-pub struct PayoutLine {
-    /// `po_…`
-    pub payout_id: String,
-    /// What the entry takes.
-    pub amount: i64,
-    /// What the payout pays; none where there is no such payout.
-    pub payout_amount: Option<i64>,
-}
-
-/// The entries by which payouts were booked.
-pub async fn of_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutLine>, StoreError> {
+/// Ids of entries that nothing accounts for: commissions of no payment, payouts that there are not, lines of nothing,
+/// and kinds that nobody enters.
+pub async fn without_cause(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
     Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT e.payout_id, e.amount, p.amount AS payout_amount
+        sqlx::query_scalar(
+            "SELECT e.entry_id
              FROM entries e
              LEFT JOIN payouts p ON p.workspace_id = e.workspace_id AND p.payout_id = e.payout_id
-             WHERE e.workspace_id = $1 AND e.kind = 'payout'
-             ORDER BY e.entry_id",
+             WHERE e.workspace_id = $1
+               AND (e.amount = 0
+                    OR e.kind IN ('adjustment', 'bonus')
+                    OR (e.kind IN ('accrual', 'reversal') AND (e.payment_id IS NULL OR e.program_key IS NULL))
+                    OR (e.kind IN ('payout', 'payout_return', 'carry') AND p.payout_id IS NULL))
+             ORDER BY e.entry_id
+             LIMIT 1000",
         )
         .bind(workspace.0)
         .fetch_all(conn)
         .await?
     }))
+}
+
+/// An entry about a payout.
+#[derive(Debug, Clone, FromRow)]
+pub struct PayoutLine {
+    /// `po_…`
+    pub payout_id: String,
+    /// `payout`, `payout_return` or `carry`.
+    pub kind: String,
+    /// Signed minor units.
+    pub amount: i64,
+}
+
+/// The entries about some payouts.
+pub async fn of_payouts(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payouts: impl IntoIterator<Item = &str>,
+) -> Result<Vec<PayoutLine>, StoreError> {
+    let text = "SELECT e.payout_id, e.kind, e.amount
+                FROM v CROSS JOIN entries e
+                WHERE e.workspace_id = $1 AND e.payout_id = v.payout_id";
+    Rows::texts(&[("payout_id", Text)], payouts).fetch(tx, text, &[workspace.0.into()]).await
 }
