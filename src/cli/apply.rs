@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
-use super::table::{self, Align, Rows};
+use super::out::outln;
+use super::table::{self, Align, Rows, many};
 use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::money::decimal_text;
@@ -44,24 +45,22 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     let reprice = if arguments.reprice_closed { RepriceClosed::Yes } else { RepriceClosed::No };
     let (plan, terms) = planned(&context, &file, reprice).await?;
     let moved = if plan.is_empty() { Vec::new() } else { would_move(&context, &terms, &plan).await? };
-    if arguments.json {
-        print_json(&plan, &moved, arguments.dry_run)?;
-    } else {
+    if !arguments.json {
         print_plan(&plan, &moved);
     }
-    if plan.is_empty() {
-        return Ok(());
+    let applied = match (plan.is_empty(), arguments.dry_run) {
+        (false, false) => Some(apply(&context, &file, reprice).await?),
+        _ => None,
+    };
+    if arguments.json {
+        print_json(&plan, &moved, applied.is_some())?;
+    } else if let Some(count) = applied {
+        outln!("Applied: {}.", many(count, "change"));
+    } else if !plan.is_empty() {
+        outln!("Nothing was changed (--dry-run).");
     }
-    if arguments.dry_run {
-        if !arguments.json {
-            println!("Nothing was changed (--dry-run).");
-        }
-        return Ok(());
-    }
-    let count = apply(&context, &file, reprice).await?;
-    context.catch_up().await?;
-    if !arguments.json {
-        println!("Applied: {count} changes.");
+    if applied.is_some() {
+        context.catch_up().await?;
     }
     Ok(())
 }
@@ -112,14 +111,14 @@ async fn would_move(context: &Context, terms: &Terms, plan: &Plan) -> Result<Vec
 
 fn print_plan(plan: &Plan, moved: &[Moved]) {
     if plan.is_empty() {
-        println!("Nothing to change: the file is in force already.");
+        outln!("Nothing to change: the file is in force already.");
         return;
     }
     for line in &plan.lines {
-        println!("{line}");
+        outln!("{line}");
     }
     if !moved.is_empty() {
-        println!("\nWhat is booked already would move:");
+        outln!("\nWhat is booked already would move:");
         let mut table = Rows::new(&[("partner", Align::Left), ("currency", Align::Left), ("difference", Align::Right)]);
         for moved in moved {
             let difference = decimal_text(moved.difference, moved.currency);
@@ -129,7 +128,7 @@ fn print_plan(plan: &Plan, moved: &[Moved]) {
     }
 }
 
-fn print_json(plan: &Plan, moved: &[Moved], dry_run: bool) -> Result<(), Failure> {
+fn print_json(plan: &Plan, moved: &[Moved], applied: bool) -> Result<(), Failure> {
     let changes: Vec<serde_json::Value> =
         plan.changes.iter().map(|(key, change)| serde_json::json!({ "key": key, "change": change })).collect();
     let moves: Vec<serde_json::Value> = moved
@@ -143,7 +142,7 @@ fn print_json(plan: &Plan, moved: &[Moved], dry_run: bool) -> Result<(), Failure
         })
         .collect();
     table::print_json(&serde_json::json!({
-        "applied": !dry_run && !plan.is_empty(),
+        "applied": applied,
         "plan": plan.lines,
         "changes": changes,
         "would_move": moves,

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::out::outln;
 use super::table::{self, Align};
 use crate::config::Config;
 use crate::domain::money::decimal_text;
@@ -33,22 +34,11 @@ pub async fn print(context: &Context, json: bool) -> Result<(), Failure> {
     let mut tx = context.db.read().await?;
     let balances = entries::balances(&mut tx, context.workspace, context.mode, context.clock.now()).await?;
     if json {
-        let list: Vec<serde_json::Value> = balances
-            .iter()
-            .map(|balance| {
-                serde_json::json!({
-                    "partner_key": balance.partner,
-                    "currency": balance.currency,
-                    "balance": balance.balance,
-                    "available": balance.available,
-                    "on_hold": balance.balance - balance.available,
-                })
-            })
-            .collect();
+        let list: Vec<serde_json::Value> = balances.iter().map(entries::Balance::json).collect();
         return super::table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "balances": list }));
     }
     if balances.is_empty() {
-        println!("Nobody has earned anything yet.");
+        outln!("Nobody has anything to come.");
         return Ok(());
     }
     let mut table = table::Rows::new(&[

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::Failure;
+use super::out::note;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::terms::Terms;
@@ -86,7 +87,7 @@ impl Context {
     /// Says on standard error which book is shown, where nobody chose.
     pub fn say_book(&self, which: &Which) {
         if which.mode.is_none() {
-            eprintln!("workspace {}, {} book (--mode to choose)", self.key, self.mode);
+            note!("workspace {}, {} book (--mode to choose)", self.key, self.mode);
         }
     }
 }

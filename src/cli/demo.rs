@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::context::{Context, DEFAULT_WORKSPACE, Which};
 use super::import::progress;
+use super::out::outln;
 use super::serve::{Service, asked_to_stop};
 use super::{Failure, apply, balances, explain, payouts, verify};
 use crate::clock::Clock;
@@ -60,7 +61,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
     print_program(&sample.program_toml);
     let file = program::parse(&sample.program_toml, "sample.toml").map_err(|error| Failure::Said(error.to_string()))?;
     let count = apply::apply(&context, &file, RepriceClosed::No).await?;
-    println!("… applied: {count} changes.");
+    outln!("… applied: {count} changes.");
 
     heading("2. Stripe sends webhooks");
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::system("cannot listen"))?;
@@ -70,7 +71,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     send(address, &bodies, context.clock.now()).await?;
     context.catch_up().await?;
-    println!(
+    outln!(
         "{} signed webhooks, in three API versions and every tenth one twice, went to\n\
          http://{address}/webhooks/stripe/default: stored, recorded and settled in {:.1} s.",
         bodies.len(),
@@ -115,13 +116,13 @@ impl Drop for Folder {
 }
 
 fn heading(text: &str) {
-    println!("\n━━ {text} ━━\n");
+    outln!("\n━━ {text} ━━\n");
 }
 
 /// The first program of the file; the rest is more of the same.
 fn print_program(toml: &str) {
     let second = toml.match_indices("[[program]]").nth(1).map_or(toml.len(), |(at, _)| at);
-    println!("{}\n…", toml[..second].trim_end());
+    outln!("{}\n…", toml[..second].trim_end());
 }
 
 /// A business that began a year ago.
@@ -220,7 +221,7 @@ async fn explain_some(context: &Context, sample: &Business) -> Result<(), Failur
     ];
     for (index, reference) in some.into_iter().flatten().enumerate() {
         if index > 0 {
-            println!("\n───");
+            outln!("\n───");
         }
         explain::print(context, &reference, false).await?;
     }
@@ -235,14 +236,14 @@ async fn month_end(context: &Context) -> Result<(), Failure> {
     let (batch, _) = batch::close(&ledger, context.workspace, context.mode, month).await?;
     let (batch, _) = batch::approve(&ledger, context.workspace, context.mode, &batch.batch_id).await?;
     payouts::show(context, &batch, false).await?;
-    println!("\nThe payout file (payouts export {month} --format generic):\n");
+    outln!("\nThe payout file (payouts export {month} --format generic):\n");
     let mut tx = context.db.read().await?;
     let rows = crate::store::payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
     generic::write(&rows::generic_rows(&batch, &rows)?, std::io::stdout()).map_err(Failure::system("cannot write"))
 }
 
 async fn keep(url: &str, address: SocketAddr) {
-    println!(
+    outln!(
         "\nThe service stays up at http://{address} until Ctrl-C. In another terminal:\n\n  \
          export DATABASE_URL={url}\n  commission-bridge balances\n  commission-bridge ledger export\n"
     );

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, DEFAULT_WORKSPACE, Which};
-use super::table::{self, Align, Rows};
+use super::table::{self, Align, Rows, many};
 use crate::config::Config;
 use crate::store::events::{self, EventStatus};
 use crate::store::{Db, Engine, Mode, customers, resettle};
@@ -123,7 +123,7 @@ async fn work(context: &Context, checks: &mut Checks) -> Result<(), Failure> {
     if terms.programs.is_empty() {
         checks.add("programs", Finding::Note, "none: nobody earns until `commission-bridge apply program.toml`");
     } else {
-        let detail = format!("{} programs, {} partners", terms.programs.len(), terms.partners.len());
+        let detail = format!("{}, {}", many(terms.programs.len(), "program"), many(terms.partners.len(), "partner"));
         checks.add("programs", Finding::Fine, detail);
     }
     for customer in customers::parked(&mut tx, context.workspace).await? {
@@ -134,7 +134,7 @@ async fn work(context: &Context, checks: &mut Checks) -> Result<(), Failure> {
     let jobs = resettle::open(&mut tx, context.workspace, 100).await?;
     if !jobs.is_empty() {
         let done: i64 = jobs.iter().map(|job| job.done).sum();
-        let detail = format!("{} changes are being worked off, {done} customers so far", jobs.len());
+        let detail = format!("{} being worked off, {} so far", many(jobs.len(), "change"), many(done, "customer"));
         checks.add("changes in hand", Finding::Note, detail);
     }
     tx.rollback().await?;

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Failure;
 use super::context::{Context, Which};
 use super::import::{self, Report};
-use super::table::{self, Align, Rows, moment};
+use super::out::{note, outln};
+use super::table::{self, Align, Rows, many, moment};
 use crate::config::Config;
 use crate::intake::payload;
 use crate::store::Urgency;
@@ -56,8 +57,8 @@ pub struct List {
     /// Only events of this status
     #[arg(long)]
     status: Option<StatusFlag>,
-    /// How many
-    #[arg(long, default_value_t = 50)]
+    /// How many at most, in the order of their ids
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
     /// Only those after this id
     #[arg(long, value_name = "ID")]
@@ -108,18 +109,25 @@ async fn import(config: &Config, arguments: &Import) -> Result<(), Failure> {
         print_report(&report);
     }
     for (line, reason) in report.refused.iter().take(20) {
-        eprintln!("line {line}: {reason}");
+        note!("line {line}: {reason}");
     }
     if report.refused.len() > 20 {
-        eprintln!("… and {} more lines", report.refused.len() - 20);
+        note!("… and {} more lines", report.refused.len() - 20);
     }
     if report.refused.is_empty() { Ok(()) } else { Err(Failure::Answered) }
 }
 
 fn print_report(report: &Report) {
-    println!("{} new events, {} already known, {} lines refused", report.new, report.duplicates, report.refused.len());
-    for (status, count) in &report.became {
-        println!("  {count} {}", status.as_str());
+    outln!(
+        "{}, {} already known, {} refused",
+        many(report.new, "new event"),
+        report.duplicates,
+        many(report.refused.len(), "line")
+    );
+    let became: Vec<String> =
+        report.became.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+    if !became.is_empty() {
+        outln!("In all, the workspace has {}.", became.join(", "));
     }
 }
 
@@ -133,15 +141,18 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
     });
     let mut tx = context.db.read().await?;
     let after = arguments.after.as_deref();
-    let lines = events::list(&mut tx, context.workspace, context.mode, status, after, arguments.limit.max(1)).await?;
+    let lines = events::list(&mut tx, context.workspace, context.mode, status, after, arguments.limit).await?;
     if arguments.json {
         let list: Vec<serde_json::Value> = lines.iter().map(as_json).collect();
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "events": list }));
     }
     if lines.is_empty() {
-        println!("No events.");
+        outln!("No events.");
     } else {
         print_lines(&lines);
+    }
+    if let Some(last) = lines.last().filter(|_| lines.len() == usize::try_from(arguments.limit).unwrap_or(0)) {
+        note!("there may be more: --after {}", last.event_id);
     }
     context.say_book(&arguments.which);
     Ok(())
@@ -172,7 +183,8 @@ fn print_lines(lines: &[EventLine]) {
 fn as_json(line: &EventLine) -> serde_json::Value {
     serde_json::json!({
         "id": line.event_id,
-        "shape": line.shape,
+        // As text: not every reader of JSON keeps whole numbers of this size.
+        "shape": line.shape.to_string(),
         "mode": line.mode().as_str(),
         "type": line.kind,
         "created": line.created(),
@@ -214,7 +226,7 @@ async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
     print_lines(&lines);
     for (_, body) in shapes {
         if let Some(body) = body {
-            println!();
+            outln!();
             table::print_json(&body)?;
         }
     }
@@ -231,12 +243,13 @@ async fn replay(config: &Config, arguments: &ReplayArguments) -> Result<(), Fail
         return Err(Failure::Said(format!("there is no event {id:?} in workspace {}", context.key)));
     }
     context.catch_up().await?;
-    println!("{count} events read again");
+    outln!("{} read again", many(count, "event"));
     let mut tx = context.db.read().await?;
     for (mode, status, count) in events::counts(&mut tx, context.workspace).await? {
         if status == EventStatus::Failed {
-            println!(
-                "{count} events of the {mode} book still cannot be read: commission-bridge events list --status failed --mode {mode}"
+            outln!(
+                "{} of the {mode} book still cannot be read: commission-bridge events list --status failed --mode {mode}",
+                many(count, "event")
             );
         }
     }

@@ -4,10 +4,15 @@ use clap::Args;
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::out::outln;
 use super::table::{self, Align, Rows, moment};
 use crate::config::Config;
 use crate::domain::money::{Money, decimal_text};
 use crate::ledger::explain::{Explained, Explanation, explain_reference};
+use crate::store::Mode;
+
+/// How the references of payments begin.
+const REFERENCES: [&str; 6] = ["in_", "pi_", "ch_", "py_", "cs_", "pay_"];
 
 /// Say why a payment was credited, or was not: evidence, rule, arithmetic, refunds and hold.
 #[derive(Debug, Args)]
@@ -41,40 +46,51 @@ pub async fn print(context: &Context, reference: &str, json: bool) -> Result<(),
         Explanation::NoPayment => Err(Failure::Said(format!(
             "{reference} is known, but no money was received for it so far: there is nothing to credit yet"
         ))),
-        Explanation::Unknown => Err(Failure::Said(format!(
-            "nothing in the {} book of workspace {} names {reference}: its events have not arrived \
-             (`commission-bridge events list` shows those that have)",
-            context.mode, context.key
-        ))),
+        Explanation::Unknown => Err(Failure::Said(unknown(context, reference).await?)),
         Explanation::Parked(reason) => Err(Failure::Said(format!("{reference} cannot be decided: {reason}"))),
+    }
+}
+
+/// Says what may be wrong where nothing names a reference.
+async fn unknown(context: &Context, reference: &str) -> Result<String, Failure> {
+    let nothing = format!("nothing in the {} book of workspace {} names {reference}", context.mode, context.key);
+    if !REFERENCES.iter().any(|prefix| reference.starts_with(prefix)) {
+        return Ok(format!("{nothing}: expected a payment's reference (in_…, pi_…, ch_…, cs_… or pay_…)"));
+    }
+    let other = Mode::of(context.mode == Mode::Test);
+    match explain_reference(&context.ledger(), context.workspace, other, reference).await? {
+        Explanation::Unknown => Ok(format!(
+            "{nothing}: its events have not arrived (`commission-bridge events list` shows those that have)"
+        )),
+        _ => Ok(format!("{nothing}, but the {other} book knows it: --mode {other}")),
     }
 }
 
 fn print_text(explained: &Explained) {
     let Explained { payment_id, decision, entries } = explained;
     let money = |amount| Money::new(amount, decision.currency);
-    println!("Payment {}", decision.references.join(" · "));
+    outln!("Payment {}", decision.references.join(" · "));
     if let Some(id) = payment_id {
-        println!("  id          {id}");
+        outln!("  id          {id}");
     }
-    println!("  paid        {} on {} UTC", money(decision.paid), moment(decision.paid_at));
+    outln!("  paid        {} on {} UTC", money(decision.paid), moment(decision.paid_at));
     if decision.taken_back > 0 {
-        println!("  taken back  {}", money(decision.taken_back));
+        outln!("  taken back  {}", money(decision.taken_back));
     }
-    println!("  answer      {}: {}", decision.code, decision.code.sentence());
+    outln!("  answer      {}: {}", decision.code, decision.code.sentence());
     if let Some(partner) = &decision.partner {
         let program = decision.program.as_deref().unwrap_or("none");
-        println!("  partner     {partner} (program {program})");
+        outln!("  partner     {partner} (program {program})");
     }
-    println!("  commission  {}", money(decision.amount));
-    println!("\nHow that came about");
+    outln!("  commission  {}", money(decision.amount));
+    outln!("\nHow that came about");
     for line in &decision.trace {
-        println!("  · {line}");
+        outln!("  · {line}");
     }
     if entries.is_empty() {
         return;
     }
-    println!("\nIn the ledger");
+    outln!("\nIn the ledger");
     let mut table = Rows::new(&[
         ("occurred", Align::Left),
         ("kind", Align::Left),

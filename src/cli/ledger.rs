@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::out::note;
 use crate::config::Config;
 use crate::domain::money::decimal_text;
 use crate::payouts::csv_cell;
@@ -58,36 +59,45 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Export(arguments) = command;
     let context = Context::open(config, &arguments.which).await?;
     context.catch_up().await?;
+    context.say_book(&arguments.which);
     let out: Box<dyn Write + Send> = match &arguments.output {
         Some(path) => {
             let file = std::fs::File::create(path);
             Box::new(file.map_err(Failure::system(format!("cannot write {}", path.display())))?)
         }
-        None => Box::new(std::io::stdout()),
+        None => Box::new(std::io::BufWriter::new(std::io::stdout())),
     };
-    if arguments.json { export_json(&context, out).await } else { export_csv(&context, out).await }
+    let count = if arguments.json { export_json(&context, out).await } else { export_csv(&context, out).await }?;
+    if let Some(path) = &arguments.output {
+        let count = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+        note!("{count} written to {}", path.display());
+    }
+    Ok(())
 }
 
-/// Writes the book as CSV.
-pub async fn export_csv(context: &Context, out: impl Write) -> Result<(), Failure> {
+/// Writes the book as CSV; tells how many entries it has.
+async fn export_csv(context: &Context, out: impl Write) -> Result<u64, Failure> {
     let mut csv = csv::Writer::from_writer(out);
     let broken = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(source) => Failure::System { what: "cannot write".to_owned(), source },
         _ => Failure::Said("cannot write the export".to_owned()),
     };
     csv.write_record(HEADER).map_err(broken)?;
-    let mut pages = Pages::new(context);
+    let (mut pages, mut count) = (Pages::new(context), 0);
     while let Some(page) = pages.next().await? {
+        count += page.len() as u64;
         for (entry, payment) in &page {
             csv.write_record(record(entry, payment.as_deref())).map_err(broken)?;
         }
     }
-    csv.flush().map_err(Failure::system("cannot write"))
+    csv.flush().map_err(Failure::system("cannot write"))?;
+    Ok(count)
 }
 
-async fn export_json(context: &Context, mut out: impl Write) -> Result<(), Failure> {
-    let mut pages = Pages::new(context);
+async fn export_json(context: &Context, mut out: impl Write) -> Result<u64, Failure> {
+    let (mut pages, mut count) = (Pages::new(context), 0);
     while let Some(page) = pages.next().await? {
+        count += page.len() as u64;
         for (entry, payment) in &page {
             let line = serde_json::json!({
                 "entry_id": entry.entry_id,
@@ -108,7 +118,8 @@ async fn export_json(context: &Context, mut out: impl Write) -> Result<(), Failu
             writeln!(out, "{line}").map_err(Failure::system("cannot write"))?;
         }
     }
-    Ok(())
+    out.flush().map_err(Failure::system("cannot write"))?;
+    Ok(count)
 }
 
 fn record(entry: &Entry, payment: Option<&str>) -> [String; 14] {

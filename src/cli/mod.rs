@@ -1,6 +1,7 @@
 //! The command line: one file per command. Data goes to standard output, logs to standard error; exit code 0 is fine,
 //! 1 failed, 2 wrong usage.
 
+mod api_key;
 mod apply;
 mod balances;
 mod clicks;
@@ -11,6 +12,7 @@ mod events;
 mod explain;
 mod import;
 mod ledger;
+mod out;
 mod payouts;
 mod serve;
 mod table;
@@ -21,6 +23,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use out::note;
 
 use crate::config::{Config, ConfigError, Flags, ServeFlags};
 use crate::intake::SubmitError;
@@ -71,8 +75,11 @@ enum Command {
     Payouts(payouts::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
-    /// Check configuration, database and clock, and say what to do
+    /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Make, list and revoke keys for the JSON API
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
 }
 
 /// Why a command failed, in words.
@@ -124,17 +131,17 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            note!("error: cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(run(cli)).and_then(|()| out::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Answered) => ExitCode::FAILURE,
         // Whoever reads our output has enough (`… | head`).
         Err(Failure::System { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            note!("error: {failure}");
             ExitCode::FAILURE
         }
     }
@@ -159,12 +166,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Payouts(command) => payouts::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::ApiKey(command) => api_key::run(&config, command).await,
     }
 }
 
 fn log(config: &Config, serving: bool) {
     let fallback = if serving { "info" } else { "warn" };
     let filter = config.log.as_deref().unwrap_or(fallback);
+    // A filter that cannot be read was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

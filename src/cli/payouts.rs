@@ -7,11 +7,13 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Failure;
 use super::context::{Context, Which};
-use super::table::{self, Align, Rows, moment};
+use super::out::{note, outln};
+use super::table::{self, Align, Rows, many, moment};
 use crate::config::Config;
 use crate::domain::calendar::Month;
+use crate::domain::currency::Currency;
 use crate::domain::money::decimal_text;
-use crate::payouts::batch::{self, Done, PayoutError};
+use crate::payouts::batch::{self, Done, Paid, PayoutError};
 use crate::payouts::generic;
 use crate::payouts::rows::generic_rows;
 use crate::store::payouts::{self, Batch, Payout};
@@ -81,6 +83,9 @@ pub struct MarkPaid {
     /// Only this partner's payouts
     #[arg(long, value_name = "KEY")]
     partner: Option<String>,
+    /// Only payouts in this currency
+    #[arg(long, value_name = "CURRENCY")]
+    currency: Option<Currency>,
     /// What the bank or service calls the payment; for one payout only
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
@@ -150,17 +155,20 @@ async fn approve(config: &Config, arguments: &Named) -> Result<(), Failure> {
 async fn mark_paid(config: &Config, arguments: &MarkPaid) -> Result<(), Failure> {
     let context = Context::open(config, &arguments.which).await?;
     context.say_book(&arguments.which);
-    let (partner, external_id) = (arguments.partner.as_deref(), arguments.external_id.as_deref());
+    let paid = Paid {
+        partner: arguments.partner.as_deref(),
+        currency: arguments.currency,
+        external_id: arguments.external_id.as_deref(),
+    };
     let ledger = context.ledger();
-    let (batch, marked) =
-        batch::mark_paid(&ledger, context.workspace, context.mode, &arguments.batch, partner, external_id).await?;
-    eprintln!("{marked} payouts were marked as paid");
+    let (batch, marked) = batch::mark_paid(&ledger, context.workspace, context.mode, &arguments.batch, &paid).await?;
+    note!("{} marked as paid", many(marked, "payout"));
     show(&context, &batch, arguments.json).await
 }
 
 fn say_done(done: Done, before: &str) {
     if done == Done::Before {
-        eprintln!("{before}");
+        note!("{before}");
     }
 }
 
@@ -179,7 +187,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "batches": list }));
     }
     if batches.is_empty() {
-        println!("No month has been closed yet: commission-bridge payouts close --month YYYY-MM");
+        outln!("No month has been closed yet: commission-bridge payouts close --month YYYY-MM");
         return Ok(());
     }
     let mut table =
@@ -201,9 +209,9 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
         value["payouts"] = list.into();
         return table::print_json(&value);
     }
-    println!("Batch {} · {} · {}", batch.batch_id, batch.month, batch.status);
+    outln!("Batch {} · {} · {}", batch.batch_id, batch.month, batch.status);
     if payouts.is_empty() {
-        println!("Nothing was payable.");
+        outln!("Nothing was payable.");
         return Ok(());
     }
     let mut table = Rows::new(&[
@@ -214,7 +222,7 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
         ("earned", Align::Right),
         ("reversed", Align::Right),
         ("adjusted", Align::Right),
-        ("paid", Align::Right),
+        ("payout", Align::Right),
         ("closing", Align::Right),
         ("status", Align::Left),
         ("why", Align::Left),
@@ -281,6 +289,7 @@ fn payout_json(payout: &Payout) -> serde_json::Value {
 
 async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
     let context = Context::open(config, &arguments.which).await?;
+    context.say_book(&arguments.which);
     let Format::Generic = arguments.format;
     let mut tx = context.db.read().await?;
     let batch = batch::find(&mut tx, context.workspace, context.mode, &arguments.batch).await?;
@@ -291,7 +300,7 @@ async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
         let what = format!("cannot write {}", path.display());
         let file = std::fs::File::create(path).map_err(Failure::system(what.clone()))?;
         generic::write(&rows, file).map_err(Failure::system(what))?;
-        eprintln!("{} payouts written to {}", rows.len(), path.display());
+        note!("{} written to {}", many(rows.len(), "payout"), path.display());
     } else {
         let mut out = std::io::stdout().lock();
         generic::write(&rows, &mut out).and_then(|()| out.flush()).map_err(Failure::system("cannot write"))?;

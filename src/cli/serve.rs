@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::context::{DEFAULT_WORKSPACE, find_workspace};
+use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
 use crate::http::{self, App};
@@ -89,7 +90,7 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     // Port 0 means any: say which.
     let asked = format!("http://{}", config.listen);
     let url = if config.public_url == asked { format!("http://{address}") } else { config.public_url.clone() };
-    print!("{}", welcome(&url, secrets.is_empty()));
+    out!("{}", welcome(&url, secrets.is_empty()));
     let mut service = Service::start(db, clock, Ids::random(), secrets, listener);
     tracing::info!(%address, "serving");
     tokio::select! {
@@ -135,10 +136,14 @@ fn welcome(url: &str, no_secret: bool) -> String {
          {url}/webhooks/stripe/default\n\n   \
          and these events:\n\n{events}\n   \
          Start again with the endpoint's signing secret: STRIPE_WEBHOOK_SECRET=whsec_…\n{secret}\n\
-         2. Say who earns what, in a program file: commission-bridge apply program.toml\n\n\
-         3. See what comes of it:                  commission-bridge events list\n                                           \
-         commission-bridge balances\n                                           \
-         commission-bridge explain in_…\n\n"
+         2. Say who earns what, in a program file:\n\n       \
+         commission-bridge apply program.toml\n\n\
+         3. See what comes of it:\n\n       \
+         commission-bridge events list\n       \
+         commission-bridge balances\n       \
+         commission-bridge explain in_…\n\n\
+         4. Make the first key for the JSON API:\n\n       \
+         commission-bridge api-key create --name NAME --role admin\n\n"
     )
 }
 

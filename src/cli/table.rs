@@ -1,11 +1,13 @@
 //! Tables for people: the one way in which commands print rows. As wide as their content, whatever the terminal's width,
 //! so that a line can be searched and copied.
 
+use std::fmt;
 use std::io::IsTerminal;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::Failure;
+use super::out::outln;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -101,7 +103,7 @@ impl Rows {
 
     /// Prints them.
     pub fn print(self) {
-        println!("{}", table(&self.columns, self.rows, Look::of(&std::io::stdout())));
+        outln!("{}", table(&self.columns, self.rows, Look::of(&std::io::stdout())));
     }
 }
 
@@ -111,8 +113,14 @@ impl Rows {
 /// Where a value cannot be written as JSON.
 pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Said(error.to_string()))?;
-    println!("{text}");
+    outln!("{text}");
     Ok(())
+}
+
+/// `1 payout`, `2 payouts`.
+pub fn many(count: impl TryInto<u64> + fmt::Display, noun: &str) -> String {
+    let shown = count.to_string();
+    if count.try_into().is_ok_and(|count| count == 1) { format!("{shown} {noun}") } else { format!("{shown} {noun}s") }
 }
 
 /// A moment as people read it: `2026-01-05 10:00:00` in UTC.

@@ -5,7 +5,8 @@ use clap::Args;
 use super::Failure;
 use super::context::{Context, Which};
 use super::import::progress;
-use super::table;
+use super::out::outln;
+use super::table::{self, many};
 use crate::config::Config;
 use crate::ledger::verify::Report;
 
@@ -52,27 +53,30 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
             "differences": report.differences,
         }));
     }
-    println!(
+    outln!(
         "Rebuilt {} payments of {} customers from {} events and compared them with {} entries.",
-        report.payments, report.customers, report.events, report.entries
+        report.payments,
+        report.customers,
+        report.events,
+        report.entries
     );
-    for (count, what) in [
-        (report.waiting, "customers are not settled yet and were not compared"),
-        (report.parked, "customers cannot be decided and are set aside (see doctor)"),
-        (report.pending, "events are not read yet"),
-        (report.failed, "events could not be read (see events list --status failed)"),
-        (report.ignored, "events were ignored"),
+    for (count, noun, what) in [
+        (report.waiting, "customer", "not settled yet, and not compared"),
+        (report.parked, "customer", "set aside because they cannot be decided (see doctor), and not compared"),
+        (report.pending, "event", "not read yet"),
+        (report.failed, "event", "not readable (see events list --status failed)"),
+        (report.ignored, "event", "ignored (see events list --status ignored)"),
     ] {
         if count > 0 {
-            println!("  {count} {what}");
+            outln!("  {}: {what}", many(count, noun));
         }
     }
     if report.is_clean() {
-        println!("The ledger is right to the last minor unit.");
+        outln!("The ledger is right to the last minor unit.");
     } else {
-        println!("\n{} differences:", report.different);
+        outln!("\n{}:", many(report.different, "difference"));
         for difference in &report.differences {
-            println!("  {difference}");
+            outln!("  {difference}");
         }
     }
     Ok(())

@@ -42,19 +42,33 @@ pub enum PayoutError {
     #[error("there is no batch {0:?}: `commission-bridge payouts list` shows them, by id or month")]
     NoBatch(String),
     /// The batch must be approved first.
-    #[error("batch {0} is not approved yet: `commission-bridge payouts approve {0}`")]
+    #[error("the payouts of {0} are not approved yet: `commission-bridge payouts approve {0}`")]
     NotApproved(String),
-    /// The batch has nothing to pay for that partner.
-    #[error("batch {batch} has no approved payout for partner {partner:?}")]
+    /// The batch has nothing to pay of what was named.
+    #[error("the batch of {month} pays nothing to {whom}: `commission-bridge payouts list {month}` shows what it pays")]
     NoPayout {
         /// Which batch.
-        batch: String,
-        /// Who.
-        partner: String,
+        month: String,
+        /// Who, in what.
+        whom: String,
     },
     /// One external id can name one payout only.
-    #[error("batch {0} has several payouts: name the partner that --external-id belongs to with --partner")]
+    #[error(
+        "the batch of {0} has several such payouts: say which one the external id belongs to, by partner and currency"
+    )]
     WhichPayout(String),
+    /// The payout has another external id.
+    #[error(
+        "the payout of {partner} in {month} was marked as paid before, with external id {known}; nothing was changed"
+    )]
+    PaidAs {
+        /// Which batch.
+        month: String,
+        /// Who.
+        partner: String,
+        /// What it was paid as.
+        known: String,
+    },
     /// Sums too large for minor units.
     #[error("partner {partner}, {currency}: {source}")]
     Overflow {
@@ -299,38 +313,66 @@ fn entries_of(ledger: &Ledger, batch: &Batch, payout: &Payout, now: Time) -> Res
     Ok(entries)
 }
 
+/// Which payouts of a batch were paid, and as what.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Paid<'a> {
+    /// To this partner alone.
+    pub partner: Option<&'a str>,
+    /// In this currency alone.
+    pub currency: Option<Currency>,
+    /// What the bank or service calls it; for one payout.
+    pub external_id: Option<&'a str>,
+}
+
+impl Paid<'_> {
+    fn means(&self, payout: &Payout) -> bool {
+        self.partner.is_none_or(|partner| payout.partner_key == partner)
+            && self.currency.is_none_or(|currency| payout.currency().is_ok_and(|of| of == currency))
+    }
+
+    /// Who was named, in words.
+    fn whom(&self) -> Option<String> {
+        match (self.partner, self.currency) {
+            (None, None) => None,
+            (Some(partner), None) => Some(partner.to_owned()),
+            (None, Some(currency)) => Some(format!("anybody in {currency}")),
+            (Some(partner), Some(currency)) => Some(format!("{partner} in {currency}")),
+        }
+    }
+}
+
 /// Marks the approved payouts of a batch, or one partner's, as paid. The ledger has their entries since the approval.
 ///
 /// # Errors
-/// [`PayoutError::NotApproved`], [`PayoutError::NoPayout`], [`PayoutError::WhichPayout`], or the database's.
+/// [`PayoutError::NotApproved`], [`PayoutError::NoPayout`], [`PayoutError::WhichPayout`], [`PayoutError::PaidAs`], or
+/// the database's.
 pub async fn mark_paid(
     ledger: &Ledger,
     workspace: WorkspaceId,
     mode: Mode,
     name: &str,
-    partner: Option<&str>,
-    external_id: Option<&str>,
+    paid: &Paid<'_>,
 ) -> Result<(Batch, usize), PayoutError> {
     let now = ledger.clock.now();
     let mut tx = ledger.db.write(Urgency::Now).await?;
     let batch = find(&mut tx, workspace, mode, name).await?;
     if batch.status == "closed" {
-        return Err(PayoutError::NotApproved(batch.batch_id));
+        return Err(PayoutError::NotApproved(batch.month));
     }
     let all = payouts::of_batch(&mut tx, workspace, &batch.batch_id).await?;
-    let wanted: Vec<&Payout> = all
-        .iter()
-        .filter(|payout| payout.pays() && partner.is_none_or(|partner| payout.partner_key == partner))
-        .collect();
-    if let (true, Some(partner)) = (wanted.is_empty(), partner) {
-        return Err(PayoutError::NoPayout { batch: batch.batch_id, partner: partner.to_owned() });
+    let wanted: Vec<&Payout> = all.iter().filter(|payout| payout.pays() && paid.means(payout)).collect();
+    if wanted.is_empty() && paid.whom().is_some() {
+        return Err(PayoutError::NoPayout { month: batch.month, whom: paid.whom().unwrap_or_default() });
     }
-    if external_id.is_some() && wanted.len() > 1 {
-        return Err(PayoutError::WhichPayout(batch.batch_id));
+    if let Some(external_id) = paid.external_id {
+        let [payout] = wanted[..] else { return Err(PayoutError::WhichPayout(batch.month)) };
+        if let Some(known) = payout.external_id.clone().filter(|known| known != external_id) {
+            return Err(PayoutError::PaidAs { month: batch.month, partner: payout.partner_key.clone(), known });
+        }
     }
     let mut marked = 0;
     for payout in wanted {
-        marked += usize::from(payouts::mark_paid(&mut tx, workspace, &payout.payout_id, external_id, now).await?);
+        marked += usize::from(payouts::mark_paid(&mut tx, workspace, &payout.payout_id, paid.external_id, now).await?);
     }
     let left = payouts::of_batch(&mut tx, workspace, &batch.batch_id).await?;
     if left.iter().all(|payout| payout.status != "approved") {

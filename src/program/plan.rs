@@ -167,7 +167,7 @@ impl Planner<'_> {
         }
         details.extend(describe::differences(&describe::terms(&latest.terms), &describe::terms(&section.terms)));
         details.extend(rule_differences(&latest.terms, &section.terms));
-        details.extend(overtaken(program, in_force_from, &section.terms));
+        details.extend(overtaken(program, in_force_from));
         self.details(details);
         self.version(section, number, effective_from, in_force_from);
     }
@@ -321,10 +321,13 @@ fn rule_differences(before: &ProgramTerms, after: &ProgramTerms) -> Vec<String> 
     lines
 }
 
-/// Says where an earlier version with other terms begins later than the new one, and so takes over from it.
-fn overtaken(program: &Program, in_force_from: Time, terms: &ProgramTerms) -> Option<String> {
+/// Says where the new version takes over from one that begins later: the last published counts from when it begins.
+fn overtaken(program: &Program, in_force_from: Time) -> Option<String> {
     let later = program.versions.iter().filter(|version| version.in_force_from > in_force_from);
-    let next = later.filter(|version| version.terms != *terms).min_by_key(|version| version.in_force_from)?;
-    let since = describe::moment(next.in_force_from);
-    Some(format!("! version {} takes over again for payments from {since}", next.number))
+    let numbers: Vec<String> = later.map(|version| version.number.to_string()).collect();
+    match numbers.as_slice() {
+        [] => None,
+        [one] => Some(format!("in the place of version {one}, too, which begins later")),
+        several => Some(format!("in the place of versions {}, too, which begin later", several.join(", "))),
+    }
 }

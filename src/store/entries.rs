@@ -111,7 +111,11 @@ const COLUMNS: &[(&str, Column)] = &[
 ];
 
 /// Appends lines.
-pub async fn append(tx: &mut Tx, workspace: WorkspaceId, entries: &[Entry]) -> Result<(), StoreError> {
+pub async fn append(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    entries: impl IntoIterator<Item = &Entry>,
+) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     for entry in entries {
         rows.push([
@@ -211,7 +215,7 @@ pub async fn of_payments(
                        e.amount, e.currency, e.occurred_at, e.booked_at, e.available_at, e.event_id, e.payout_id,
                        e.reason, e.digest
                 FROM v CROSS JOIN entries e
-                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id";
+                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id AND $among(e.payment_id, payment_id)";
     let rows = Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
     let mut booked = read(rows)?;
     booked.sort_by(|a, b| a.entry.entry_id.cmp(&b.entry.entry_id));
@@ -255,7 +259,21 @@ pub struct Balance {
     pub available: i64,
 }
 
-/// What every partner has, in order of partner and currency.
+impl Balance {
+    /// As in the API and in files.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "partner_key": self.partner,
+            "currency": self.currency,
+            "balance": self.balance,
+            "available": self.available,
+            "on_hold": self.balance - self.available,
+        })
+    }
+}
+
+/// What every partner has who has anything, in order of partner and currency. Lines that cancel out leave nothing,
+/// whatever the order in which events came.
 pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time) -> Result<Vec<Balance>, StoreError> {
     let rows: Vec<(String, String, i64, i64)> = on!(tx, conn => {
         sqlx::query_as(
@@ -264,6 +282,7 @@ pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time)
              FROM entries
              WHERE workspace_id = $1 AND mode = $2
              GROUP BY partner_key, currency
+             HAVING SUM(amount) <> 0 OR SUM(CASE WHEN available_at <= $3 THEN amount ELSE 0 END) <> 0
              ORDER BY partner_key, currency",
         )
         .bind(workspace.0)
@@ -374,6 +393,6 @@ pub async fn of_payouts(
 ) -> Result<Vec<PayoutLine>, StoreError> {
     let text = "SELECT e.payout_id, e.kind, e.amount
                 FROM v CROSS JOIN entries e
-                WHERE e.workspace_id = $1 AND e.payout_id = v.payout_id";
+                WHERE e.workspace_id = $1 AND e.payout_id = v.payout_id AND $among(e.payout_id, payout_id)";
     Rows::texts(&[("payout_id", Text)], payouts).fetch(tx, text, &[workspace.0.into()]).await
 }

@@ -6,6 +6,7 @@
 mod db;
 mod tx;
 
+pub mod api_keys;
 pub mod changes;
 pub mod customers;
 pub mod entries;
@@ -102,6 +103,9 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// The file is not where it was opened.
+    #[error("the database file {0} was moved or deleted while it was in use: put it back, or restart")]
+    Gone(String),
     /// Two writers collided and nothing was written; trying again helps.
     #[error("somebody else wrote at the same time; nothing was written, try again")]
     Conflict,
@@ -140,7 +144,7 @@ impl StoreError {
             | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
                 true
             }
-            Self::Conflict | Self::Database(_) => false,
+            Self::Conflict | Self::Gone(_) | Self::Database(_) => false,
         }
     }
 }

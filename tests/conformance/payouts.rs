@@ -7,7 +7,7 @@ use commission_bridge::domain::calendar::Month;
 use commission_bridge::domain::entry::EntryKind;
 use commission_bridge::domain::terms::{Change, Method, PayoutMethod, Profile};
 use commission_bridge::domain::{Time, netting::Reason};
-use commission_bridge::payouts::batch::{self, Done, PayoutError};
+use commission_bridge::payouts::batch::{self, Done, Paid, PayoutError};
 use commission_bridge::sample::{Options, Shape, business, render_all};
 use commission_bridge::store::entries::Booked;
 use commission_bridge::store::payouts::{self, Batch, Payout};
@@ -34,7 +34,7 @@ impl World {
     }
 
     async fn mark_paid(&self, month: &str) -> Result<(Batch, usize), PayoutError> {
-        batch::mark_paid(&self.ledger, self.workspace, Mode::Live, month, None, None).await
+        batch::mark_paid(&self.ledger, self.workspace, Mode::Live, month, &Paid::default()).await
     }
 
     async fn batches(&self) -> Vec<Batch> {
@@ -127,6 +127,7 @@ async fn months(world: &World, seed: u64, approved_late: bool) {
         if closed.len() == 3 {
             // Somebody who was never paid says how.
             world.enter(&[paid_by_file("bolt"), paid_by_file("delta")]).await;
+            world.work().await;
         }
         let (batch, done) = world.close_month(&name).await.unwrap();
         assert_eq!((done, batch.status.as_str()), (Done::Now, "closed"));
