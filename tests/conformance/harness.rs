@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::TimeDelta;
 use commission_bridge::clock::Clock;
 use commission_bridge::domain::Time;
-use commission_bridge::domain::terms::{Change, Duration, ENGINE, Earn, Profile, ProgramTerms, Rule, Settings, Status};
+use commission_bridge::domain::terms::{
+    Change, Duration, ENGINE, Earn, Method, PayoutMethod, Profile, ProgramTerms, Rule, Settings, Status,
+};
 use commission_bridge::ids::Ids;
 use commission_bridge::intake::{Accepted, Inbox, Incoming, SubmitError};
 use commission_bridge::ledger::Ledger;
@@ -218,6 +220,18 @@ impl World {
         payment.unwrap_or_else(|| panic!("no payment {reference}"))
     }
 
+    /// Every reference and the id of its payment.
+    pub async fn payment_references(&self) -> Vec<(String, String)> {
+        let mut tx = self.db.read().await.unwrap();
+        commission_bridge::on!(tx, conn => {
+            sqlx::query_as("SELECT ref, payment_id FROM payment_refs WHERE workspace_id = $1")
+                .bind(self.workspace.0)
+                .fetch_all(conn)
+                .await
+                .unwrap()
+        })
+    }
+
     pub async fn event(&self, id: &str) -> Vec<EventLine> {
         let mut tx = self.db.read().await.unwrap();
         events::of_id(&mut tx, self.workspace, id).await.unwrap()
@@ -230,7 +244,8 @@ impl World {
     }
 
     /// Changes the database behind the bridge's back.
-    pub async fn tamper(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
+    pub async fn tamper(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         let mut tx = self.db.write(Urgency::Now).await.unwrap();
         let changed = commission_bridge::on!(tx, conn => {
             sqlx::query(sql).execute(conn).await.map(|done| done.rows_affected())
@@ -270,6 +285,12 @@ pub fn program() -> Change {
             ..ProgramTerms::default()
         },
     }
+}
+
+/// How a partner is paid: by a file.
+pub fn paid_by_file(key: &str) -> Change {
+    let payout = Some(PayoutMethod { method: Method::Csv, account: None, currency: None });
+    Change::Partner { partner: key.to_owned(), profile: Profile { payout, ..Profile::default() } }
 }
 
 /// A partner in that program.

@@ -11,6 +11,8 @@ mod golden;
 mod intake;
 mod ledger;
 mod merchant;
+mod payouts;
+mod property;
 mod schema;
 mod verify;
 mod worker;
