@@ -64,7 +64,6 @@ fn what_cannot_be_read_is_kept_and_replayed(home: &mut Home) {
     home.run("events replay --failed");
     home.run("events replay evt_02");
     home.run("events replay evt_nobody_knows");
-    home.run("doctor");
     home.run("verify");
     shows!("events_failed", home.transcript());
 }

@@ -143,7 +143,7 @@ fn without_a_secret_nothing_is_taken(home: &Home) {
         assert!(answer.headers.contains("retry-after:"), "{answer:?}");
     }
     assert_eq!(stored(home), 0);
-    assert!(server.said().contains("No signing secret is set yet"));
+    assert!(until(Duration::from_secs(10), || server.said().contains("No signing secret is set yet")));
 }
 
 fn bodies_that_are_no_events_are_refused(home: &Home) {
