@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, SqlitePool};
+use sqlx::{ConnectOptions, Executor as _, PgPool, SqlitePool};
 use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
@@ -29,6 +29,10 @@ const PREPARED_STATEMENTS: usize = 400;
 
 /// Rows that `SQLite`'s thread may be ahead of whoever reads them: a batch, so that the two do not take turns.
 const ROWS_IN_FLIGHT: usize = 1024;
+
+/// A batch's statements are planned for the batch: a plan made once for a batch of unknown size, when the tables were
+/// small, is a hundred times slower when they have grown.
+const SESSION: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off";
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +219,7 @@ async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Unreachable { url: shown, source })?;
