@@ -8,6 +8,8 @@
 //! Each row is one tenth of the events: brought by 64 callers at once, then recorded, then settled; the last column is
 //! recording and settling at the same time, as `serve` does it, of as many further events.
 
+#![allow(clippy::cast_precision_loss)] // figures for people
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

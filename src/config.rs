@@ -7,32 +7,41 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
+///
+/// Variables are looked up in [`Config::load`], beside those that have no flag.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Flags {
-    /// Where the ledger lives: sqlite://FILE or postgres://USER@HOST/NAME [default: sqlite://commission-bridge.db]
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    /// Where the ledger lives: sqlite://FILE or postgres://USER@HOST/NAME [default:
+    /// sqlite://commission-bridge.db] [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", display_order = 1000)]
     pub database_url: Option<String>,
-    /// A configuration file [default: commission-bridge.toml, where there is one]
-    #[arg(long, global = true, env = "COMMISSION_BRIDGE_CONFIG", value_name = "FILE")]
+    /// A configuration file [default: commission-bridge.toml, where there is one] [env:
+    /// COMMISSION_BRIDGE_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", display_order = 1001)]
     pub config: Option<PathBuf>,
     /// Log filter, such as info, debug or commission_bridge=debug [default: info for serve, warn otherwise]
-    #[arg(long, global = true, env = "LOG", value_name = "FILTER")]
+    /// [env: LOG]
+    #[arg(long, global = true, value_name = "FILTER", display_order = 1002)]
     pub log: Option<String>,
 }
 
 /// The flags of commands that serve.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeFlags {
-    /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "LISTEN", value_name = "ADDRESS")]
+    /// Address to listen on [default: 127.0.0.1:8080] [env: LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// The webhook endpoint's signing secret (whsec_…); several, separated by commas, while one is rotated
-    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    /// The webhook endpoint's signing secret (whsec_…); several, separated by commas, while one is rotated. Other
+    /// users of this machine can read it here: better set STRIPE_WEBHOOK_SECRET, or STRIPE_WEBHOOK_SECRET_FILE
+    #[arg(long, value_name = "SECRET")]
     pub stripe_webhook_secret: Option<String>,
     /// Where this service is reached from outside, for the URLs that it prints [default: http:// and the address]
-    #[arg(long, env = "PUBLIC_URL", value_name = "URL")]
+    /// [env: PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
 
@@ -100,10 +109,12 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file that was named cannot be read.
-    #[error("cannot read {path}: {source}. Check the path and its permissions")]
+    #[error("cannot read {path}{named_by}: {source}. Check the path and its permissions")]
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// Where it is named, if that is not plain.
+        named_by: String,
         /// The system's reason.
         source: std::io::Error,
     },
@@ -118,6 +129,12 @@ pub enum ConfigError {
     /// The address to listen on is none.
     #[error("LISTEN is {0:?}: expected an address and a port, such as 127.0.0.1:8080")]
     Listen(String),
+    /// The address from outside is none.
+    #[error("PUBLIC_URL is {0:?}: expected an address that begins with https:// (or http://)")]
+    PublicUrl(String),
+    /// The log filter cannot be read.
+    #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
+    Log(String, String),
 }
 
 const DEFAULT_FILE: &str = "commission-bridge.toml";
@@ -134,21 +151,36 @@ impl Config {
         serve: &ServeFlags,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let (file, path) = read_file(flags.config.as_deref())?;
+        // An empty variable is one that nobody set.
+        let environment = |name: &str| environment(name).filter(|text| !text.is_empty());
+        let chosen = |flag: Option<&String>, name: &str| flag.cloned().or_else(|| environment(name));
+        let named = flags.config.clone().or_else(|| environment("COMMISSION_BRIDGE_CONFIG").map(PathBuf::from));
+        let (file, path) = read_file(named.as_deref())?;
         let secret =
             |flag: Option<&String>, name: &str, filed: Option<Secret>| -> Result<Option<Secret>, ConfigError> {
-                let direct = flag.cloned().or_else(|| environment(name)).filter(|text| !text.is_empty());
-                if let Some(text) = direct {
+                if let Some(text) = chosen(flag, name) {
                     return Ok(Some(Secret::new(text)));
                 }
-                match environment(&format!("{name}_FILE")) {
-                    Some(path) => read_secret(Path::new(&path)).map(Some),
+                let by_file = format!("{name}_FILE");
+                match environment(&by_file) {
+                    Some(path) => read_secret(Path::new(&path), &by_file).map(Some),
                     None => Ok(filed),
                 }
             };
-        let listen = serve.listen.clone().or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+        let listen = chosen(serve.listen.as_ref(), "LISTEN").or(file.listen);
+        let listen = listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let listen: SocketAddr = listen.parse().map_err(|_| ConfigError::Listen(listen))?;
-        let public_url = serve.public_url.clone().or(file.public_url).unwrap_or_else(|| format!("http://{listen}"));
+        let public_url = chosen(serve.public_url.as_ref(), "PUBLIC_URL").or(file.public_url);
+        let public_url = public_url.unwrap_or_else(|| format!("http://{listen}"));
+        if !public_url.starts_with("http://") && !public_url.starts_with("https://") {
+            return Err(ConfigError::PublicUrl(public_url));
+        }
+        let log = chosen(flags.log.as_ref(), "LOG").or(file.log);
+        if let Some(log) = &log
+            && let Err(error) = EnvFilter::try_new(log)
+        {
+            return Err(ConfigError::Log(log.clone(), error.to_string()));
+        }
         let database_url = secret(flags.database_url.as_ref(), "DATABASE_URL", file.database_url.map(Secret::new))?;
         Ok(Self {
             database_url: database_url.map_or_else(|| DEFAULT_DATABASE.to_owned(), |url| url.reveal().to_owned()),
@@ -162,7 +194,7 @@ impl Config {
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
             public_url: public_url.trim_end_matches('/').to_owned(),
-            log: flags.log.clone().or(file.log),
+            log,
             file: path,
         })
     }
@@ -175,7 +207,9 @@ fn read_file(named: Option<&Path>) -> Result<(File, Option<PathBuf>), ConfigErro
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
             return Ok((File::default(), None));
         }
-        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(ConfigError::Unreadable { path: path.to_owned(), named_by: String::new(), source });
+        }
     };
     match toml::from_str(&text) {
         Ok(file) => Ok((file, Some(path.to_owned()))),
@@ -188,10 +222,10 @@ fn read_file(named: Option<&Path>) -> Result<(File, Option<PathBuf>), ConfigErro
     }
 }
 
-fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
+fn read_secret(path: &Path, name: &str) -> Result<Secret, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Secret::new(text.trim())),
-        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), named_by: format!(" ({name})"), source }),
     }
 }
 

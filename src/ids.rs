@@ -1,4 +1,4 @@
-//! The injected source of ids: a prefix that says what it is, then a UUIDv7, so that ids sort by time.
+//! The injected source of ids: a prefix that says what it is, then a `UUIDv7`, so that ids sort by time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,8 +16,13 @@ enum Source {
     Counting(Arc<AtomicU64>),
 }
 
+/// The machine gives no randomness.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this machine gives no random numbers: {0}")]
+pub struct NoChance(String);
+
 impl Ids {
-    /// Real UUIDv7.
+    /// Real `UUIDv7`.
     pub fn random() -> Self {
         Self(Source::Random)
     }
@@ -33,6 +38,21 @@ impl Ids {
         match &self.0 {
             Source::Random => format!("{prefix}_{}", Uuid::now_v7().simple()),
             Source::Counting(count) => format!("{prefix}_{:032}", count.fetch_add(1, Ordering::SeqCst) + 1),
+        }
+    }
+
+    /// 192 bits that nobody can guess, in hexadecimal.
+    ///
+    /// # Errors
+    /// Where the machine gives no randomness.
+    pub fn secret(&self) -> Result<String, NoChance> {
+        match &self.0 {
+            Source::Random => {
+                let mut bits = [0; 24];
+                getrandom::fill(&mut bits).map_err(|error| NoChance(error.to_string()))?;
+                Ok(hex::encode(bits))
+            }
+            Source::Counting(count) => Ok(format!("{:048}", count.fetch_add(1, Ordering::SeqCst) + 1)),
         }
     }
 }

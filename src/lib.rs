@@ -9,13 +9,18 @@
 //! 4. [`payouts`]: a month's batch and its files.
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 6. [`store`]: the only room that knows a database.
+//!
+//! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod ids;
 pub mod intake;
 pub mod ledger;
+pub mod payouts;
 pub mod program;
 pub mod sample;
 pub mod store;

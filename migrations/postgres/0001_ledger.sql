@@ -271,3 +271,21 @@ CREATE TABLE payout_entries (
     PRIMARY KEY (workspace_id, payout_id, entry_id)
 );
 CREATE UNIQUE INDEX payout_entries_live ON payout_entries (workspace_id, entry_id) WHERE live = 1;
+
+-- Keys of the JSON API. A key itself is shown once and never kept: `hash` is the SHA-256 of it.
+CREATE TABLE api_keys (
+    workspace_id BIGINT NOT NULL,
+    key_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    role TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    prefix TEXT COLLATE "C" NOT NULL,
+    hash TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_used_at BIGINT,
+    revoked_at BIGINT,
+    PRIMARY KEY (workspace_id, key_id),
+    UNIQUE (workspace_id, hash)
+);
+-- A request shows a key and no workspace.
+CREATE INDEX api_keys_by_hash ON api_keys (hash);

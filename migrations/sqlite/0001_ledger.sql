@@ -267,3 +267,21 @@ CREATE TABLE payout_entries (
     PRIMARY KEY (workspace_id, payout_id, entry_id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX payout_entries_live ON payout_entries (workspace_id, entry_id) WHERE live = 1;
+
+-- Keys of the JSON API. A key itself is shown once and never kept: `hash` is the SHA-256 of it.
+CREATE TABLE api_keys (
+    workspace_id INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    prefix TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    last_used_at INTEGER,
+    revoked_at INTEGER,
+    PRIMARY KEY (workspace_id, key_id),
+    UNIQUE (workspace_id, hash)
+) STRICT, WITHOUT ROWID;
+-- A request shows a key and no workspace.
+CREATE INDEX api_keys_by_hash ON api_keys (hash);

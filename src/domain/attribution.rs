@@ -1,8 +1,6 @@
 //! Attribution: whose payment it is. Evidence is gathered, ordered and resolved; what resolves to nobody who can earn is
 //! skipped and stays in the trace.
 
-use std::cmp::Ordering;
-
 use super::Time;
 use super::decision::{Code, Lookups};
 use super::evidence::{meanings, value_of};
@@ -47,6 +45,7 @@ struct Clue {
     object: String,
     value: String,
     at: Time,
+    own: bool,
     by_hand: Option<ByHand>,
     lead: Option<Lead>,
 }
@@ -56,8 +55,10 @@ struct Clue {
 pub struct Candidate {
     /// Who.
     pub credit: Credit,
-    /// When everything that it takes to resolve the clue had been entered.
+    /// When everything that it takes to resolve the clue had been entered; what is entered by hand counts at any time.
     pub known_at: Time,
+    /// Whether the payment's own objects say it.
+    pub own: bool,
     kind: EvidenceKind,
     strength: usize,
     place: Place,
@@ -127,7 +128,8 @@ pub fn candidates(
     let said = gather(context.history, payment, buyers, free_payments);
     let mut clues = by_hand(context.terms, payment, buyers);
     for said in &said {
-        interpret(context, settings, said, &mut clues);
+        let own = payment.said.binary_search(said).is_ok();
+        interpret(context, settings, said, own, &mut clues);
     }
     let wanted_program = wanted_program(&said, settings);
     let mut found = Candidates { list: Vec::new(), refusal: Refusal::new(Code::NoEvidence, None) };
@@ -149,21 +151,27 @@ pub fn candidates(
     if let Some((_, refusal)) = skipped {
         found.refusal = refusal;
     }
-    found.list.sort_by(compare);
+    sort(&mut found.list);
     found
 }
 
 type Rank = (usize, Place, Time, String, String);
 
-fn compare(a: &Candidate, b: &Candidate) -> Ordering {
-    let touch = || {
-        let earliest_first = a.touched_at.cmp(&b.touched_at);
-        if a.touch == Touch::First && b.touch == Touch::First { earliest_first } else { earliest_first.reverse() }
-    };
-    (a.strength, a.place)
-        .cmp(&(b.strength, b.place))
-        .then_with(touch)
-        .then_with(|| (&a.object, &a.value).cmp(&(&b.object, &b.value)))
+/// Strength, nearness, touch, id. Where programs differ about the touch, the last one comes first.
+fn sort(list: &mut [Candidate]) {
+    list.sort_by(|a, b| {
+        let by_id = || (&a.object, &a.value).cmp(&(&b.object, &b.value));
+        rank(a).cmp(&rank(b)).then_with(|| b.touched_at.cmp(&a.touched_at)).then_with(by_id)
+    });
+    for equals in list.chunk_by_mut(|a, b| rank(a) == rank(b)) {
+        if equals.iter().all(|candidate| candidate.touch == Touch::First) {
+            equals.sort_by_key(|candidate| candidate.touched_at);
+        }
+    }
+}
+
+fn rank(candidate: &Candidate) -> (usize, Place) {
+    (candidate.strength, candidate.place)
 }
 
 /// Everything said that may be evidence for the payment.
@@ -210,6 +218,7 @@ fn by_hand(terms: &Terms, payment: &Payment, buyers: &[&str]) -> Vec<Clue> {
                 object: id.to_owned(),
                 value: partner.clone(),
                 at: last.from.unwrap_or(last.entered_at),
+                own: place == Place::Invoice,
                 by_hand: Some(last.clone()),
                 lead: None,
             });
@@ -219,13 +228,14 @@ fn by_hand(terms: &Terms, payment: &Payment, buyers: &[&str]) -> Vec<Clue> {
 }
 
 /// What a piece of raw evidence may mean; several clues for a `client_reference_id`, none for other metadata.
-fn interpret(context: Context<'_>, settings: &Settings, said: &Said, clues: &mut Vec<Clue>) {
+fn interpret(context: Context<'_>, settings: &Settings, said: &Said, own: bool, clues: &mut Vec<Clue>) {
     let clue = |kind, value: String| Clue {
         kind,
         place: said.place,
         object: said.object.clone(),
         value,
         at: said.at,
+        own,
         by_hand: None,
         lead: None,
     };
@@ -318,7 +328,9 @@ fn resolve(
     };
     let named = named_program.as_deref().or(wanted_program);
     let (program, entered_at) = eligible(context.terms, &partner, named, paid_at)?;
-    known_at = known_at.max(entered_at);
+    if clue.kind != EvidenceKind::Manual {
+        known_at = known_at.max(entered_at);
+    }
     let version = context.terms.programs.get(&program).and_then(|program| program.version_at(paid_at));
     let touch = version.map_or(Touch::Last, |version| version.terms.attribution);
     if let (Some(clicked_at), Some(version)) = (clicked_at, version) {
@@ -334,6 +346,7 @@ fn resolve(
     Ok(Some(Candidate {
         credit: Credit { partner, program },
         known_at,
+        own: clue.own,
         kind: clue.kind,
         strength,
         place: clue.place,

@@ -37,14 +37,17 @@ pub fn by_line(lines: &[Line], whole: Exact) -> Result<Vec<Exact>, Overflow> {
         }
         return Ok(bases);
     }
-    let (units, fraction) = less.floor_and_rest()?;
+    // More is spread as less is: the larger part of it to the earlier of equals.
+    let more = !less.is_positive();
+    let (units, fraction) = if more { Exact::zero().minus(less)? } else { less }.floor_and_rest()?;
     let shares = largest_remainder(lines, units, positive)?;
+    let moved = |base: &Exact, by: Exact| if more { base.plus(by) } else { base.minus(by) };
     for (base, share) in bases.iter_mut().zip(&shares.units) {
-        *base = base.minus(Exact::from(*share))?;
+        *base = moved(base, Exact::from(*share))?;
     }
     // What is left of a minor unit (a partly paid invoice) goes to the next in line.
     let next = shares.next;
-    bases[next] = bases[next].minus(fraction)?;
+    bases[next] = moved(&bases[next], fraction)?;
     Ok(bases)
 }
 
@@ -106,8 +109,8 @@ mod tests {
     #[test]
     fn tax_on_top_is_spread_too() {
         let bases = by_line(&lines(&[1000, 1000, 1000]), Exact::from(3100)).unwrap();
-        // -100 over three: floors of -34 each, remainders equal, two units back to the first two: -33, -33, -34.
-        assert_eq!(rounded(&bases), ["1033", "1033", "1034"]);
+        // 100 over three: 33 each, and the one that is left goes to the first of equals.
+        assert_eq!(rounded(&bases), ["1034", "1033", "1033"]);
     }
 
     #[test]

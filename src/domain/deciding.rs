@@ -3,12 +3,12 @@
 //!
 //! What was entered later reaches back to payments that credit nobody and never takes a credited one. So the payments
 //! are gone through several times: first with what was known when each was paid, then once more for each later moment at
-//! which something was entered that resolves a clue; what an earlier pass credited stays.
+//! which something was entered that resolves a clue; what an earlier pass gave to somebody stays theirs.
 
 use std::collections::BTreeMap;
 
 use super::Time;
-use super::attribution::{Candidates, Context, Credit, Refusal, candidates, may_earn};
+use super::attribution::{Candidate, Candidates, Context, Credit, Refusal, candidates, may_earn};
 use super::decision::{Code, DecideError, Decision, Decisions, Lookups, Step};
 use super::facts::BillingReason;
 use super::history::{History, Payment, Source};
@@ -28,7 +28,7 @@ pub struct Deciding<'a> {
     joins: Vec<Join>,
     /// The candidates of payments that needed them.
     candidates: Vec<Option<Candidates>>,
-    /// What an earlier pass credited.
+    /// What an earlier pass gave to somebody.
     fixed: Vec<Option<Outcome>>,
 }
 
@@ -44,7 +44,20 @@ struct Outcome {
 #[derive(Debug, Clone)]
 enum Answer {
     Credited(Box<Credited>),
-    Refused(Refusal, Option<u32>),
+    /// Somebody is named, but no rule prices it.
+    Unpriced(Box<Unpriced>),
+    Refused(Refusal),
+}
+
+impl Answer {
+    /// Who has won the payment, and what was taken back of it.
+    fn won(&self) -> Option<(&Credit, &Taken)> {
+        match self {
+            Self::Credited(credited) => Some((&credited.credit, &credited.taken)),
+            Self::Unpriced(unpriced) => Some((&unpriced.credit, &unpriced.taken)),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +68,14 @@ struct Credited {
     taken: Taken,
     hold_days: u32,
     rejected: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Unpriced {
+    code: Code,
+    credit: Credit,
+    version: u32,
+    taken: Taken,
 }
 
 /// Buyers that are one customer so far, and their standing.
@@ -114,7 +135,7 @@ impl<'a> Deciding<'a> {
             for (index, outcome) in outcomes.into_iter().enumerate() {
                 let before = self.context.history.payments[index].paid_at < next;
                 if let (true, Some(outcome)) = (before, outcome)
-                    && matches!(outcome.answer, Answer::Credited(_))
+                    && outcome.answer.won().is_some()
                 {
                     self.fixed[index] = Some(outcome);
                 }
@@ -124,9 +145,7 @@ impl<'a> Deciding<'a> {
         let mut decisions = Decisions { unmatched: self.context.history.unmatched.clone(), ..Decisions::default() };
         for (payment, outcome) in self.context.history.payments.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
-            if let Answer::Credited(credited) = &outcome.answer
-                && let Some(due) = credited.taken.next_change_at
-            {
+            if let Some(due) = outcome.answer.won().and_then(|(_, taken)| taken.next_change_at) {
                 decisions.settle_due_at = Some(decisions.settle_due_at.map_or(due, |known: Time| known.min(due)));
             }
             decisions.payments.push(self.decision(payment, outcome).map_err(|source| overflow(payment, source))?);
@@ -154,7 +173,7 @@ impl<'a> Deciding<'a> {
         let history = self.context.history;
         let joins = std::mem::take(&mut self.joins);
         let mut standings = Standings::default();
-        self.keep_places(&mut standings);
+        self.keep_places(&mut standings)?;
         let mut due = joins.iter().peekable();
         let mut outcomes = Vec::with_capacity(history.payments.len());
         for (index, payment) in history.payments.iter().enumerate() {
@@ -176,20 +195,16 @@ impl<'a> Deciding<'a> {
         known.map_or("", |(name, _)| name.as_str())
     }
 
-    /// Payments that an earlier pass credited have their rules' places already: an earlier payment that is credited only
-    /// now does not take them.
-    fn keep_places(&self, standings: &mut Standings<'a>) {
+    /// Payments that an earlier pass credited have their rules' places and their parts of caps already: an earlier
+    /// payment that is credited only now does not take them.
+    fn keep_places(&self, standings: &mut Standings<'a>) -> Result<(), DecideError> {
         for (payment, fixed) in self.context.history.payments.iter().zip(&self.fixed) {
             let Some(Outcome { kind, paid, answer: Answer::Credited(credited), .. }) = fixed else { continue };
             let root = standings.root(&payment.buyer);
             let standing = standings.standing.entry(root).or_default();
-            if !credited.taken.was_full(*paid) {
-                for (rule, _) in &credited.price.by_rule {
-                    let key = (credited.credit.program.clone(), Stream::of(*kind), rule.clone());
-                    *standing.counts.entry(key).or_default() += 1;
-                }
-            }
+            take_places(payment, *kind, *paid, credited, standing).map_err(|source| overflow(payment, source))?;
         }
+        Ok(())
     }
 
     fn outcome(
@@ -208,13 +223,12 @@ impl<'a> Deciding<'a> {
         }
         let fixed = self.fixed[index].clone();
         let is_fixed = fixed.is_some();
-        let outcome = match fixed {
-            Some(outcome) => outcome,
-            None => {
-                let members = standings.members.get(root).cloned().unwrap_or_default();
-                let standing = standings.standing.entry(root).or_default();
-                self.answer(index, payment, settings, &members, standing, known_until)?
-            }
+        let outcome = if let Some(outcome) = fixed {
+            outcome
+        } else {
+            let members = standings.members.get(root).cloned().unwrap_or_default();
+            let standing = standings.standing.entry(root).or_default();
+            self.answer(index, payment, settings, &members, standing, known_until)?
         };
         let standing = standings.standing.entry(root).or_default();
         leave_behind(payment, index, &outcome, is_fixed, standing)?;
@@ -233,31 +247,31 @@ impl<'a> Deciding<'a> {
         let mut trace = self.trace.fresh();
         let paid = received(payment, settings);
         let mut kind = kind(payment, standing);
-        let refused = |kind, refusal, version, trace: Trace| Outcome {
+        let refused = |kind, refusal, trace: Trace| Outcome {
             kind,
             paid,
-            answer: Answer::Refused(refusal, version),
+            answer: Answer::Refused(refusal),
             trace: trace.into_lines(),
         };
         let nobody = |code| Refusal { code, partner: None, program: None };
-        if payment.voided.is_some() && paid <= 0 {
-            return Ok(refused(kind, nobody(Code::Voided), None, trace));
+        if self.is_voided(payment) && paid <= 0 {
+            return Ok(refused(kind, nobody(Code::Voided), trace));
         }
         if paid <= 0 {
-            return Ok(refused(kind, nobody(Code::ZeroAmount), None, trace));
+            return Ok(refused(kind, nobody(Code::ZeroAmount), trace));
         }
         if payment.source == (Source::Direct { known_alone: false }) {
-            return Ok(refused(kind, nobody(Code::AwaitingLink), None, trace));
+            return Ok(refused(kind, nobody(Code::AwaitingLink), trace));
         }
         let credit = match self.credit(index, payment, kind, members, standing, known_until, &mut trace) {
             Ok(credit) => credit,
-            Err(refusal) => return Ok(refused(kind, refusal, None, trace)),
+            Err(refusal) => return Ok(refused(kind, refusal, trace)),
         };
         let program = self.context.terms.programs.get(&credit.program);
         let Some((program, version)) =
             program.and_then(|program| Some((program, pricing_version(program, payment, &credit, standing)?)))
         else {
-            return Ok(refused(kind, nobody(Code::ProgramInactive), None, trace));
+            return Ok(refused(kind, nobody(Code::ProgramInactive), trace));
         };
         if self.is_trial_conversion(payment, standing) && version.terms.trial_conversion == TrialConversion::First {
             kind = Kind::First;
@@ -278,22 +292,19 @@ impl<'a> Deciding<'a> {
             terms: &version.terms,
             standing,
         };
-        let price = match price(&question, &mut trace)? {
-            Ok(price) => price,
-            Err(code) => {
-                let refusal = Refusal { code, partner: Some(credit.partner), program: Some(credit.program) };
-                return Ok(refused(kind, refusal, Some(version.number), trace));
-            }
+        let taken = taken(payment, paid, version.terms.reversal_delay, self.now);
+        let answer = match price(&question, &mut trace)? {
+            Ok(price) => Answer::Credited(Box::new(Credited {
+                rejected: self.rejection(payment),
+                hold_days: version.terms.hold_days,
+                version: version.number,
+                credit,
+                price,
+                taken,
+            })),
+            Err(code) => Answer::Unpriced(Box::new(Unpriced { code, credit, version: version.number, taken })),
         };
-        let credited = Credited {
-            taken: taken(payment, paid, version.terms.reversal_delay, self.now),
-            rejected: self.rejection(payment),
-            hold_days: version.terms.hold_days,
-            version: version.number,
-            credit,
-            price,
-        };
-        Ok(Outcome { kind, paid, answer: Answer::Credited(Box::new(credited)), trace: trace.into_lines() })
+        Ok(Outcome { kind, paid, answer, trace: trace.into_lines() })
     }
 
     /// Who is credited: by hand, else the customer's winner, else the best evidence that was known in time.
@@ -309,7 +320,7 @@ impl<'a> Deciding<'a> {
         trace: &mut Trace,
     ) -> Result<Credit, Refusal> {
         let context = self.context;
-        let winner = standing.winner.as_ref().map(|(order, credit)| (order, credit.clone()));
+        let winner = standing.winner.at(payment.paid_at).map(|(order, _, credit)| (order, credit.clone()));
         let own_first = winner.as_ref().is_some_and(|(_, credit)| {
             let program = context.terms.programs.get(&credit.program);
             let version = program.and_then(|program| pricing_version(program, payment, credit, standing));
@@ -322,12 +333,16 @@ impl<'a> Deciding<'a> {
         }
         let known = known_until.map_or(payment.paid_at, |until| until.max(payment.paid_at));
         let found = self.candidates[index].as_ref().filter(|_| needs_evidence);
-        let usable = |by_hand: bool| {
+        let best = |may_win: &dyn Fn(&Candidate) -> bool| {
             let list = found.map(|found| found.list.as_slice()).unwrap_or_default();
-            list.iter().find(|candidate| candidate.known_at <= known && (!by_hand || candidate.is_by_hand()))
+            list.iter().find(|candidate| candidate.known_at <= known && may_win(candidate))
         };
-        let own = if winner.is_none() || own_first { usable(false) } else { None };
-        if let Some(candidate) = usable(true).or(own) {
+        let by_evidence = match (&winner, own_first) {
+            (None, _) => best(&|_| true),
+            (Some(_), true) => best(&|candidate| candidate.own),
+            (Some(_), false) => None,
+        };
+        if let Some(candidate) = best(&Candidate::is_by_hand).or(by_evidence) {
             trace.say(|| format!("credited to {}: {}", candidate.credit.partner, candidate.describe()));
             return Ok(candidate.credit.clone());
         }
@@ -345,12 +360,18 @@ impl<'a> Deciding<'a> {
     fn is_trial_conversion(&self, payment: &Payment, standing: &Standing) -> bool {
         let began_free = |free: &usize| {
             let free = &self.context.history.payments[*free];
-            free.subscription == payment.subscription && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+            free.subscription == payment.subscription
+                && free.billing_reason == Some(BillingReason::SubscriptionCreate)
+                && free.total <= 0
         };
         payment.billing_reason == Some(BillingReason::SubscriptionCycle)
             && payment.subscription.is_some()
-            && !standing.subscribed
+            && standing.subscriptions.is_empty()
             && standing.free.iter().any(began_free)
+    }
+
+    fn is_voided(&self, payment: &Payment) -> bool {
+        payment.voided.as_ref().is_some_and(|voided| voided.at <= self.now)
     }
 
     fn rejection(&self, payment: &Payment) -> Option<String> {
@@ -382,12 +403,18 @@ impl<'a> Deciding<'a> {
             trace,
         };
         match answer {
-            Answer::Refused(refusal, version) => {
-                decision.code = if payment.voided.is_some() { Code::Voided } else { refusal.code };
+            Answer::Refused(refusal) => {
+                decision.code = if self.is_voided(payment) { Code::Voided } else { refusal.code };
                 decision.partner = refusal.partner;
                 decision.program = refusal.program;
-                decision.version = version;
                 decision.taken_back = taken(payment, paid, 0, self.now).now();
+            }
+            Answer::Unpriced(unpriced) => {
+                decision.code = if self.is_voided(payment) { Code::Voided } else { unpriced.code };
+                decision.partner = Some(unpriced.credit.partner);
+                decision.program = Some(unpriced.credit.program);
+                decision.version = Some(unpriced.version);
+                decision.taken_back = unpriced.taken.now();
             }
             Answer::Credited(credited) => self.credited(payment, *credited, &mut decision)?,
         }
@@ -446,7 +473,7 @@ impl<'a> Deciding<'a> {
             });
         }
         decision.amount = decision.steps.iter().map(|step| step.amount).sum();
-        decision.code = code_of(payment, paid, &credited.taken);
+        decision.code = if self.is_voided(payment) { Code::Voided } else { code_of(paid, &credited.taken) };
         say(decision, &|| format!("on hold until {available_at} ({} days after payment)", credited.hold_days));
         if let Some(due) = credited.taken.next_change_at {
             say(decision, &|| format!("a refund takes effect at {due}"));
@@ -467,7 +494,10 @@ fn received(payment: &Payment, settings: &Settings) -> i64 {
 /// The kind of a payment, from Stripe's billing reason and what the customer paid before.
 fn kind(payment: &Payment, standing: &Standing) -> Kind {
     let in_subscription = payment.subscription.is_some();
-    let first = if standing.subscribed { Kind::Recurring } else { Kind::First };
+    // A further subscription looks like a renewal; the first invoice of the same one, paid late, does not.
+    let own = payment.subscription.as_deref().unwrap_or_default();
+    let is_further = standing.subscriptions.iter().any(|other| other != own);
+    let first = if is_further { Kind::Recurring } else { Kind::First };
     if payment.source != Source::Invoice {
         return Kind::OneOff;
     }
@@ -501,7 +531,8 @@ fn pricing_version<'p>(
     credit: &Credit,
     standing: &Standing,
 ) -> Option<&'p Version> {
-    let pinned = standing.pins.get(&credit.program).and_then(|(_, number)| program.version(*number));
+    let pinned = standing.pins.get(&credit.program).and_then(|held| held.at(payment.paid_at));
+    let pinned = pinned.and_then(|(_, _, number)| program.version(*number));
     match pinned {
         Some(version) if version.terms.price_by == PriceBy::Customer => Some(version),
         _ => program.version_at(payment.paid_at),
@@ -521,37 +552,49 @@ fn leave_behind(
         standing.free.push(index);
         return Ok(());
     }
-    standing.subscribed |= stream == Stream::Subscription;
-    let Answer::Credited(credited) = &outcome.answer else { return Ok(()) };
+    if stream == Stream::Subscription {
+        standing.subscriptions.insert(payment.subscription.clone().unwrap_or_default());
+    }
     let order: Order = (payment.paid_at, payment.reference.clone());
+    // Who wins a customer keeps it, whether or not a rule priced the first payment.
+    if let Some((credit, taken)) = outcome.answer.won() {
+        standing.winner.hold(order.clone(), taken.full_since(outcome.paid), credit.clone());
+    }
+    let Answer::Credited(credited) = &outcome.answer else { return Ok(()) };
+    let full_since = credited.taken.full_since(outcome.paid);
+    let pin = standing.pins.entry(credited.credit.program.clone()).or_default();
+    pin.hold(order.clone(), full_since, credited.version);
+    if full_since.is_none() {
+        standing.starts.entry(stream).or_insert_with(|| (order, credited.price.period_start));
+    }
+    if is_fixed { Ok(()) } else { take_places(payment, outcome.kind, outcome.paid, credited, standing) }
+}
+
+/// What a credited payment uses up of its rules. A payment that was fully taken back leaves its place to the next; a cap
+/// is used up by what was given before refunds, and not reopened by them.
+fn take_places(
+    payment: &Payment,
+    kind: Kind,
+    paid: i64,
+    credited: &Credited,
+    standing: &mut Standing,
+) -> Result<(), Overflow> {
     let program = &credited.credit.program;
     for (rule, given) in &credited.price.by_rule {
-        // A cap is used up by what was given before refunds, and not reopened by them.
         if given.is_positive() {
-            let used =
-                standing.used.entry((program.clone(), rule.clone(), payment.currency)).or_insert_with(Exact::zero);
+            let key = (program.clone(), rule.clone(), payment.currency);
+            let used = standing.used.entry(key).or_insert_with(Exact::zero);
             *used = used.plus(*given)?;
         }
-    }
-    if credited.taken.was_full(outcome.paid) {
-        return Ok(());
-    }
-    standing.winner.get_or_insert_with(|| (order.clone(), credited.credit.clone()));
-    standing.pins.entry(program.clone()).or_insert_with(|| (order.clone(), credited.version));
-    standing.starts.entry(stream).or_insert_with(|| (order, credited.price.period_start));
-    if !is_fixed {
-        for (rule, _) in &credited.price.by_rule {
-            *standing.counts.entry((program.clone(), stream, rule.clone())).or_default() += 1;
+        if !credited.taken.was_full(paid) {
+            *standing.counts.entry((program.clone(), Stream::of(kind), rule.clone())).or_default() += 1;
         }
     }
     Ok(())
 }
 
 /// Credited, unless all of it was taken back.
-fn code_of(payment: &Payment, paid: i64, taken: &Taken) -> Code {
-    if payment.voided.is_some() {
-        return Code::Voided;
-    }
+fn code_of(paid: i64, taken: &Taken) -> Code {
     match taken.levels.last() {
         Some(level) if level.taken >= paid && level.disputed > 0 => Code::Disputed,
         Some(level) if level.taken >= paid => Code::Refunded,

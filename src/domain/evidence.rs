@@ -79,7 +79,7 @@ pub fn value_of(metadata: &Metadata, field: MetadataField, settings: &Settings) 
     meanings(metadata, settings).into_iter().find(|meaning| meaning.field == field).map(|meaning| meaning.value)
 }
 
-/// PartnerStack puts partner keys into links as base64; a value that does not decode to text is taken as it is.
+/// `PartnerStack` puts partner keys into links as base64; a value that does not decode to text is taken as it is.
 fn decode_base64(value: &str) -> String {
     let unpadded = value.trim_end_matches('=');
     [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD, &STANDARD]

@@ -1,7 +1,7 @@
 //! A customer's standing: what earlier payments leave behind for later ones (winner, pinned versions, stream starts,
 //! counts, caps used). Standings of customers that turn out to be one are merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Time;
 use super::attribution::Credit;
@@ -31,21 +31,52 @@ impl Stream {
     }
 }
 
+/// What the first payment holds for those after it, until it is fully taken back: then the next one has it. By the dates
+/// of the facts: what was decided before stays.
+#[derive(Debug, Clone)]
+pub struct Held<T>(Vec<(Order, Option<Time>, T)>);
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Held<T> {
+    /// The payment at `order`, a later one than any so far, has it too, `until` it is fully taken back.
+    pub fn hold(&mut self, order: Order, until: Option<Time>, value: T) {
+        // Behind one that holds it for good nobody's turn comes.
+        if self.0.last().is_none_or(|(_, until, _)| until.is_some()) {
+            self.0.push((order, until, value));
+        }
+    }
+
+    /// Who has it at a moment.
+    pub fn at(&self, at: Time) -> Option<&(Order, Option<Time>, T)> {
+        self.0.iter().find(|(_, until, _)| until.is_none_or(|until| until > at))
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+}
+
 /// What earlier payments leave behind.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
-    /// The first credited payment's winner.
-    pub winner: Option<(Order, Credit)>,
+    /// The first payment's winner.
+    pub winner: Held<Credit>,
     /// The version in force at the first credited payment, by program.
-    pub pins: BTreeMap<ProgramKey, (Order, u32)>,
+    pub pins: BTreeMap<ProgramKey, Held<u32>>,
     /// The period start of each stream's first credited payment.
     pub starts: BTreeMap<Stream, (Order, Time)>,
     /// How many payments of a stream each rule priced.
     pub counts: BTreeMap<(ProgramKey, Stream, RuleKey), u32>,
     /// What each rule gave of its cap per customer.
     pub used: BTreeMap<(ProgramKey, RuleKey, Currency), Exact>,
-    /// Whether an earlier subscription payment brought money.
-    pub subscribed: bool,
+    /// The subscriptions that brought money before; empty text where an invoice did not say which.
+    pub subscriptions: BTreeSet<String>,
     /// Earlier payments of nothing, by their index.
     pub free: Vec<usize>,
 }
@@ -62,11 +93,10 @@ fn keep_first<K: Ord, V>(into: &mut BTreeMap<K, (Order, V)>, from: BTreeMap<K, (
 impl Standing {
     /// Joins the standing of a customer that turned out to be the same.
     pub fn merge(&mut self, other: Self) -> Result<(), Overflow> {
-        self.winner = match (self.winner.take(), other.winner) {
-            (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
-            (a, b) => a.or(b),
-        };
-        keep_first(&mut self.pins, other.pins);
+        self.winner.merge(other.winner);
+        for (program, held) in other.pins {
+            self.pins.entry(program).or_default().merge(held);
+        }
         keep_first(&mut self.starts, other.starts);
         for (key, count) in other.counts {
             let known = self.counts.entry(key).or_default();
@@ -76,7 +106,7 @@ impl Standing {
             let known = self.used.entry(key).or_insert_with(Exact::zero);
             *known = known.plus(used)?;
         }
-        self.subscribed |= other.subscribed;
+        self.subscriptions.extend(other.subscriptions);
         self.free.extend(other.free);
         Ok(())
     }

@@ -114,6 +114,18 @@ impl Story {
         Paid { story: self, fact }
     }
 
+    /// The last state of a paid invoice, voided.
+    pub fn voids(&mut self, id: &str, when: &str) -> &mut Self {
+        let told = self.events.iter().flat_map(|event| &event.facts).find_map(|fact| match fact {
+            Fact::Invoice(fact) if fact.id == id => Some(fact.clone()),
+            _ => None,
+        });
+        let mut fact = told.unwrap();
+        fact.status = InvoiceStatus::Void;
+        self.tell(at(when), vec![Fact::Invoice(fact)]);
+        self
+    }
+
     pub fn refund(&mut self, id: &str, invoice: &str, when: &str, amount: i64, status: RefundStatus) -> &mut Self {
         let fact = RefundFact {
             id: id.to_owned(),
@@ -210,6 +222,13 @@ impl Paid<'_> {
 
     pub fn via(self, partner: &str) -> Self {
         self.with("partner_key", partner)
+    }
+
+    /// Whatever it costs, the customer's balance pays it.
+    pub fn by_balance(mut self) -> Self {
+        self.fact.amount_due = 0;
+        self.fact.paid_on_stripe = 0;
+        self
     }
 
     pub fn with(mut self, key: &str, value: &str) -> Self {

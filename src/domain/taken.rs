@@ -35,7 +35,12 @@ impl Taken {
 
     /// Whether all of `paid` was taken back at any time: then the payment's place goes to the next, for good.
     pub fn was_full(&self, paid: i64) -> bool {
-        self.levels.iter().any(|level| level.taken >= paid)
+        self.full_since(paid).is_some()
+    }
+
+    /// When all of `paid` was taken back first.
+    pub fn full_since(&self, paid: i64) -> Option<Time> {
+        self.levels.iter().find(|level| level.taken >= paid).map(|level| level.at)
     }
 }
 

@@ -4,7 +4,7 @@ use super::booking::{Booked, difference};
 use super::entry::Component;
 use super::facts::{BillingReason as Reason, RefundStatus};
 use super::story::{Story, at, percent};
-use super::terms::{Change, CodeOwner, Duration, PriceBy, ProgramTerms, Status};
+use super::terms::{Change, CodeOwner, Duration, Kind, PriceBy, Profile, ProgramTerms, Status, Touch};
 
 fn saas(rules: Vec<super::terms::Rule>) -> ProgramTerms {
     ProgramTerms { rules, ..ProgramTerms::default() }
@@ -27,9 +27,9 @@ fn renewals_inherit_the_first_payments_winner() {
 #[test]
 fn thirty_percent_first_then_twenty_for_twelve_months_pays_one_and_eleven() {
     let mut first = percent("30", Duration::OneTime);
-    first.on = Some(super::terms::Kind::First);
+    first.on = Some(Kind::First);
     let mut recurring = percent("20", Duration::Months(12));
-    recurring.on = Some(super::terms::Kind::Recurring);
+    recurring.on = Some(Kind::Recurring);
     let mut story = Story::default();
     story.program("2020-01-01", 1, saas(vec![first, recurring])).partner("2020-01-01", "acme");
     story.pays("in_00", "2026-01-31", 1000, Reason::SubscriptionCreate).via("acme").done();
@@ -185,4 +185,143 @@ fn further_steps_are_booked_with_their_own_dates_and_a_changed_past_as_one_corre
     assert!(difference(&booked(&[200, -100]), &decision, now).is_empty());
     let correction = difference(&booked(&[150]), &decision, now);
     assert_eq!((correction.len(), correction[0].amount, correction[0].available_at), (1, -50, now));
+}
+
+#[test]
+fn who_won_an_unpriced_payment_keeps_the_customer_until_it_is_taken_back() {
+    let mut first = percent("0", Duration::Lifetime);
+    first.on = Some(Kind::First);
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![first, percent("20", Duration::Lifetime)]));
+    story.partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
+    story.pays("in_3", "2026-03-05", 1000, Reason::SubscriptionCycle).via("zeta").done();
+    assert_eq!(story.answer("2026-04-01", "in_1"), ("product_excluded", "acme".to_owned(), 0));
+    assert_eq!(story.answer("2026-04-01", "in_2"), ("credited", "acme".to_owned(), 200));
+    assert_eq!(story.answer("2026-04-01", "in_3"), ("credited", "acme".to_owned(), 200));
+    story.refund("re_1", "in_1", "2026-01-10", 1000, RefundStatus::Succeeded);
+    assert_eq!(story.decide("2026-01-10").settle_due_at, Some(at("2026-01-10T01:00:00Z")));
+    assert_eq!(story.answer("2026-05-01", "in_2").0, "no_evidence");
+    assert_eq!(story.answer("2026-05-01", "in_3").1, "zeta");
+}
+
+#[test]
+fn a_refund_in_december_never_reopens_who_earned_october() {
+    let mut story = Story::default();
+    let rate = |rate| saas(vec![percent(rate, Duration::Lifetime)]);
+    story.program("2020-01-01", 1, rate("20")).partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
+    story.program("2025-10-01", 2, rate("50"));
+    story.pays("in_1", "2025-09-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2025-10-05", 1000, Reason::SubscriptionCycle).done();
+    story.pays("in_3", "2025-11-05", 1000, Reason::SubscriptionCycle).via("zeta").done();
+    story.refund("re_1", "in_1", "2025-12-10", 1000, RefundStatus::Succeeded);
+    story.pays("in_4", "2026-01-05", 1000, Reason::SubscriptionCycle).done();
+    assert_eq!(story.answer("2026-02-01", "in_1").0, "refunded");
+    for renewal in ["in_2", "in_3", "in_4"] {
+        assert_eq!(story.answer("2026-02-01", renewal), ("credited", "acme".to_owned(), 200), "{renewal}");
+    }
+}
+
+#[test]
+fn by_hand_a_credited_payment_goes_to_a_partner_entered_later() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.partner("2026-02-01", "late");
+    let (reference, partner) = ("in_1".to_owned(), Some("late".to_owned()));
+    story.enter("2026-02-02", Change::Attribution { reference, partner, program: None, from: None });
+    assert_eq!(story.answer("2026-03-01", "in_1"), ("credited", "late".to_owned(), 200));
+}
+
+#[test]
+fn with_credit_by_payment_only_what_the_payment_itself_says_goes_before_the_winner() {
+    let terms =
+        ProgramTerms { credit: super::terms::CreditBy::Payment, ..saas(vec![percent("20", Duration::Lifetime)]) };
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, terms).partner("2020-01-01", "acme").partner("2020-01-01", "zeta");
+    story.customer_says("cus_1", "2026-01-01", "partner_key", "zeta");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.pays("in_2", "2026-02-05", 1000, Reason::Manual).done();
+    story.pays("in_3", "2026-02-06", 1000, Reason::Manual).via("zeta").done();
+    assert_eq!(story.answer("2026-03-01", "in_2").1, "acme");
+    assert_eq!(story.answer("2026-03-01", "in_3").1, "zeta");
+}
+
+#[test]
+fn a_payment_credited_late_does_not_exceed_the_cap_of_its_customer() {
+    let mut rule = percent("20", Duration::Lifetime);
+    rule.cap_per_customer.insert("usd".parse().unwrap(), 250);
+    let mut story = Story::default();
+    story.program("2020-01-01", 1, saas(vec![rule])).partner("2020-01-01", "acme");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("late").done();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).via("acme").done();
+    story.partner("2026-03-01", "late");
+    assert_eq!(story.answer("2026-04-01", "in_2"), ("credited", "acme".to_owned(), 200));
+    assert_eq!(story.answer("2026-04-01", "in_1"), ("credited", "late".to_owned(), 50));
+}
+
+#[test]
+fn clues_of_programs_that_differ_about_touch_have_one_order() {
+    let mut story = Story::default();
+    for (program, attribution) in [("one", Touch::First), ("two", Touch::Last)] {
+        let terms = ProgramTerms { attribution, ..saas(vec![percent("20", Duration::Lifetime)]) };
+        story.enter("2020-01-01", first_version(program, terms));
+    }
+    for (partner, program) in [("a", "one"), ("b", "one"), ("c", "two")] {
+        let profile = Profile { name: partner.to_owned(), ..Profile::default() };
+        story.enter("2020-01-01", Change::Partner { partner: partner.to_owned(), profile });
+        let (partner, program) = (partner.to_owned(), program.to_owned());
+        story.enter("2020-01-01", Change::Enrollment { partner, program, status: Status::Active, from: None });
+    }
+    story.customer_says("cus_1", "2026-01-01", "partner_key", "a");
+    story.customer_says("cus_1", "2026-01-02", "partner_key", "c");
+    story.customer_says("cus_1", "2026-01-03", "partner_key", "b");
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).done();
+    assert_eq!(story.answer("2026-02-01", "in_1").1, "b", "the last touch, unless all programs go by the first");
+}
+
+#[test]
+fn the_first_invoice_of_a_subscription_is_first_though_a_renewal_was_paid_before() {
+    let mut story = acme();
+    story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).via("acme").done();
+    story.pays("in_1", "2026-03-05", 1000, Reason::SubscriptionCreate).done();
+    story.pays("in_3", "2026-03-06", 1000, Reason::SubscriptionCreate).by("cus_1", "sub_2").done();
+    let kinds: Vec<Kind> = story.decide("2026-04-01").payments.iter().map(|payment| payment.kind).collect();
+    assert_eq!(kinds, [Kind::Recurring, Kind::First, Kind::Recurring]);
+}
+
+#[test]
+fn only_a_subscription_that_began_with_nothing_to_pay_is_converted() {
+    let kind_after = |total: i64| {
+        let mut story = acme();
+        // Paid by the customer's balance, or nothing to pay at all.
+        story.pays("in_1", "2026-01-05", total, Reason::SubscriptionCreate).via("acme").by_balance().done();
+        story.pays("in_2", "2026-02-05", 1000, Reason::SubscriptionCycle).done();
+        story.decide("2026-03-01").payments[1].kind
+    };
+    assert_eq!(kind_after(0), Kind::First);
+    assert_eq!(kind_after(1000), Kind::Recurring);
+}
+
+#[test]
+fn a_voided_invoice_earns_until_it_is_voided() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+    story.voids("in_1", "2026-01-09");
+    assert_eq!(story.answer("2026-01-08", "in_1"), ("credited", "acme".to_owned(), 200));
+    assert_eq!(story.decide("2026-01-08").settle_due_at, Some(at("2026-01-09")));
+    assert_eq!(story.answer("2026-01-09", "in_1"), ("voided", "acme".to_owned(), 0));
+}
+
+fn first_version(program: &str, terms: ProgramTerms) -> Change {
+    let from = at("2020-01-01");
+    Change::ProgramVersion {
+        program: program.to_owned(),
+        name: program.to_owned(),
+        version: 1,
+        effective_from: from,
+        in_force_from: from,
+        engine: super::terms::ENGINE,
+        terms,
+    }
 }

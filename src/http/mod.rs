@@ -1,5 +1,8 @@
-//! HTTP: the Stripe webhook endpoint and what watches the service.
+//! HTTP: the Stripe webhook endpoint, the JSON API, and what watches the service.
 
+pub mod auth;
+
+mod balances;
 mod health;
 mod problem;
 mod webhook;
@@ -66,6 +69,7 @@ impl App {
     pub fn router(self) -> Router {
         Router::new()
             .route("/webhooks/stripe/{workspace}", post(webhook::receive))
+            .route("/v1/balances", get(balances::list))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))

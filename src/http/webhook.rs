@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -39,10 +40,13 @@ impl Workspaces {
 
 pub(super) async fn receive(
     State(app): State<App>,
-    Path(workspace): Path<String>,
+    workspace: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
+    let Ok(Path(workspace)) = workspace else {
+        return Problem::not_found("the workspace's name is no text").into_response();
+    };
     match accept(&app, &workspace, &headers, request.into_body()).await {
         Ok(body) => (StatusCode::OK, [("content-type", "application/json")], body).into_response(),
         Err(problem) => problem.into_response(),

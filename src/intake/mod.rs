@@ -21,6 +21,9 @@ use crate::stripe::{EnvelopeError, IgnoredReason, UNDERSTOOD, envelope};
 /// How many may wait for the writer before those who come have to wait in front of the queue.
 const QUEUE: usize = 1024;
 
+/// Why an event is ignored that names an account which is not the workspace's.
+pub const ACCOUNT_MISMATCH: &str = "account_mismatch";
+
 /// An event as somebody brings it.
 #[derive(Debug)]
 pub struct Incoming<'a> {

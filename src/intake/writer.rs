@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Accepted, SubmitError, Waiting};
+use super::{ACCOUNT_MISMATCH, Accepted, SubmitError, Waiting};
 use crate::store::events::{self, NewEvent};
 use crate::store::{Db, StoreError, Tx, Urgency};
 
@@ -67,10 +67,10 @@ pub(super) async fn insert(
         }
     }
     for (row, account) in rows.iter_mut().zip(accounts) {
-        if let (Some(account), Some(Some(own))) = (account, own.get(&row.workspace))
-            && account != own
-        {
-            row.ignored = Some("account_mismatch".to_owned());
+        // Only events of connected accounts name one: a merchant's own name none.
+        let own = own.get(&row.workspace).and_then(Option::as_deref);
+        if account.is_some() && *account != own {
+            row.ignored = Some(ACCOUNT_MISMATCH.to_owned());
         }
     }
     let new = events::insert(tx, rows).await?;

@@ -2,11 +2,14 @@
 //! what differs, [`resettle`] wakes the customers that a change concerns, [`verify`] proves that it was all done right.
 
 mod link;
+pub mod loose;
 mod plan;
 
+pub mod explain;
 pub mod record;
 pub mod resettle;
 pub mod settle;
+pub mod simulate;
 pub mod verify;
 
 use crate::clock::Clock;

@@ -115,7 +115,7 @@ impl Settling<'_> {
 }
 
 fn booked(known: &Known, payment_id: &str) -> Vec<booking::Booked> {
-    known.booked.get(payment_id).map(|entries| as_booked(entries)).unwrap_or_default()
+    known.booked.get(payment_id).map(as_booked).unwrap_or_default()
 }
 
 /// Entries as booking sees them: what a payment earned and what was taken back of it.

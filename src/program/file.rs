@@ -118,6 +118,9 @@ impl Moment {
 /// Reads a program file, or says all that is wrong with it. What it refers to outside of itself (programs that are
 /// already known) is checked by [`plan`](super::plan::plan).
 ///
+/// # Errors
+/// All that is wrong, in the order of the file.
+///
 /// ```
 /// let file = commission_bridge::program::parse(
 ///     r#"

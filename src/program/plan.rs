@@ -1,7 +1,7 @@
 //! Compares a program file with the terms in force and says what to enter, in an order that can be entered as it is:
 //! settings, programs, partners, codes. What the file does not name is left alone; the same file twice changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::checks;
 use super::describe;
@@ -9,7 +9,7 @@ use super::fault::FileError;
 use super::file::{PartnerSection, ProgramFile, ProgramSection};
 use crate::domain::Time;
 use crate::domain::terms::{
-    Change, CodeOwner, ENGINE, Partner, Profile, Program, ProgramKey, ProgramTerms, Status, Terms, Version,
+    Change, CodeOwner, ENGINE, Partner, PartnerKey, Profile, Program, ProgramKey, ProgramTerms, Status, Terms, Version,
 };
 
 /// Whether a back-dated version counts in months that are closed.
@@ -38,8 +38,10 @@ impl Plan {
     }
 }
 
-/// Plans a file against the terms as they are `now`. Months before `closed_until` are closed. Fails where the file
-/// refers to programs that do not exist.
+/// Plans a file against the terms as they are `now`. Months before `closed_until` are closed.
+///
+/// # Errors
+/// Where the file refers to programs that neither it nor the workspace has.
 pub fn plan(
     file: &ProgramFile,
     current: &Terms,
@@ -165,7 +167,7 @@ impl Planner<'_> {
         }
         details.extend(describe::differences(&describe::terms(&latest.terms), &describe::terms(&section.terms)));
         details.extend(rule_differences(&latest.terms, &section.terms));
-        details.extend(overtaken(program, in_force_from, &section.terms));
+        details.extend(overtaken(program, in_force_from));
         self.details(details);
         self.version(section, number, effective_from, in_force_from);
     }
@@ -257,7 +259,7 @@ impl Planner<'_> {
     fn codes(&mut self) {
         let owned: BTreeMap<&String, &CodeOwner> =
             self.current.codes.iter().filter_map(|(code, dated)| Some((code, dated.latest()?.as_ref()?))).collect();
-        let mut listed = Vec::new();
+        let mut listed = HashSet::new();
         for partner in &self.file.partners {
             for code in &partner.codes {
                 let program = code.program.as_ref().map(|program| program.name.clone());
@@ -271,12 +273,12 @@ impl Planner<'_> {
                         Change::Code { code: code.code.clone(), owner: Some(owner), from: None },
                     );
                 }
-                listed.push(key);
+                listed.insert(key);
             }
         }
+        let named: HashSet<&PartnerKey> = self.file.partners.iter().map(|partner| &partner.key).collect();
         for (code, owner) in owned {
-            let is_named = self.file.partners.iter().any(|partner| partner.key == owner.partner);
-            if is_named && !listed.contains(code) {
+            if named.contains(&owner.partner) && !listed.contains(code) {
                 self.line(format!("- code {} ({})", spelled(code), owner.partner));
                 self.enter(&format!("code/{code}"), Change::Code { code: code.clone(), owner: None, from: None });
             }
@@ -319,10 +321,13 @@ fn rule_differences(before: &ProgramTerms, after: &ProgramTerms) -> Vec<String> 
     lines
 }
 
-/// Says where an earlier version with other terms begins later than the new one, and so takes over from it.
-fn overtaken(program: &Program, in_force_from: Time, terms: &ProgramTerms) -> Option<String> {
+/// Says where the new version takes over from one that begins later: the last published counts from when it begins.
+fn overtaken(program: &Program, in_force_from: Time) -> Option<String> {
     let later = program.versions.iter().filter(|version| version.in_force_from > in_force_from);
-    let next = later.filter(|version| version.terms != *terms).min_by_key(|version| version.in_force_from)?;
-    let since = describe::moment(next.in_force_from);
-    Some(format!("! version {} takes over again for payments from {since}", next.number))
+    let numbers: Vec<String> = later.map(|version| version.number.to_string()).collect();
+    match numbers.as_slice() {
+        [] => None,
+        [one] => Some(format!("in the place of version {one}, too, which begins later")),
+        several => Some(format!("in the place of versions {}, too, which begin later", several.join(", "))),
+    }
 }

@@ -58,6 +58,19 @@
 //! The types an event can have are [`Kind`]'s, and the table that describes its object is named after it: `invoice`,
 //! `invoice_payment`, `session`, `payment_intent`, `charge`, `refund`, `dispute`, `credit_note`, `customer`,
 //! `subscription`, `promotion_code`. Every other type takes a free `object` and is one that the bridge ignores.
+//!
+//! [`business`] tells the stories of a whole merchant's customers: its program file, its events in the order they
+//! happened, and its [`Books`], which are kept sale by sale and share nothing with the bridge's own deciding.
+//! [`stream`] shuffles, repeats and cuts events, and makes webhook bodies without end.
+//!
+//! ```
+//! use commission_bridge::sample::{Options, business};
+//!
+//! let business = business(&Options { customers: 20, ..Options::new(1) });
+//! let owed = business.books.owed(business.settled_at);
+//! assert!(owed.values().all(|amount| *amount >= 0));
+//! assert!(business.program_toml.contains("[[program]]"));
+//! ```
 
 pub mod books;
 pub mod event;
@@ -72,3 +85,6 @@ pub use books::{Books, Payment};
 pub use event::{Event, Kind, Object};
 pub use merchant::{Business, InvoiceEvents, Options, RefundEvents, business};
 pub use shape::{Shape, render, render_all};
+
+#[cfg(test)]
+mod tests;

@@ -227,6 +227,21 @@ pub async fn page(
     }))
 }
 
+/// A customer.
+pub async fn by_id(tx: &mut Tx, workspace: WorkspaceId, id: &str) -> Result<Option<Customer>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+             FROM customers
+             WHERE workspace_id = $1 AND customer_id = $2",
+        )
+        .bind(workspace.0)
+        .bind(id)
+        .fetch_optional(conn)
+        .await?
+    }))
+}
+
 /// The customers that are set aside.
 pub async fn parked(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Customer>, StoreError> {
     Ok(on!(tx, conn => {

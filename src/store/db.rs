@@ -1,5 +1,7 @@
 //! Opening a database, bringing its schema up to date, and handing out transactions.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +55,17 @@ pub struct Db {
 
 #[derive(Debug, Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Sqlite { writer: SqlitePool, readers: SqlitePool, file: Arc<File> },
     Postgres(PgPool),
+}
+
+/// One setting that durability hangs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// Whether it is as it should be.
+    pub is_safe: bool,
+    /// The setting and its value.
+    pub sentence: String,
 }
 
 /// Why a database could not be opened; each says what to do.
@@ -101,6 +112,33 @@ impl Db {
         Ok(Self { pools, background: Arc::default(), terms: TermsCache::default() })
     }
 
+    /// Whether what is committed survives a crash of the machine, setting by setting.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn durability(&self) -> Result<Vec<Durability>, StoreError> {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(writer).await?;
+                let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(writer).await?;
+                let sentence = format!("journal_mode {journal}, synchronous {synchronous} (2 = full)");
+                Ok(vec![Durability { is_safe: synchronous >= 2, sentence }])
+            }
+            Pools::Postgres(pool) => {
+                let mut found = Vec::new();
+                for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+                    let value: String =
+                        sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(pool).await?;
+                    let is_safe = value != "off";
+                    let what_to_do =
+                        if is_safe { "" } else { ": a crash of the server can lose acknowledged events; turn it on" };
+                    found.push(Durability { is_safe, sentence: format!("{setting} is {value}{what_to_do}") });
+                }
+                Ok(found)
+            }
+        }
+    }
+
     /// Which engine.
     pub fn engine(&self) -> Engine {
         match self.pools {
@@ -113,7 +151,10 @@ impl Db {
     /// keeps the database from tidying up.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         let inner = match &self.pools {
-            Pools::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
+            Pools::Sqlite { readers, file, .. } => {
+                file.is_there()?;
+                Inner::Sqlite(readers.begin().await?)
+            }
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
@@ -124,11 +165,12 @@ impl Db {
     /// A transaction to write with.
     pub async fn write(&self, urgency: Urgency) -> Result<Tx, StoreError> {
         match &self.pools {
-            Pools::Sqlite { writer, .. } => {
+            Pools::Sqlite { writer, file, .. } => {
                 let turn = match urgency {
                     Urgency::Now => None,
                     Urgency::Background => Some(self.background.clone().lock_owned().await),
                 };
+                file.is_there()?;
                 let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
                 Ok(Tx { inner, writes: true, turn })
             }
@@ -163,13 +205,41 @@ impl Db {
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
+            Pools::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
             Pools::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// The file of a `SQLite` database. Moved or deleted, it can still be written by whoever has it open; nobody would
+/// find again what was.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    /// The device and the number on it.
+    identity: (u64, u64),
+}
+
+impl File {
+    fn at(path: PathBuf) -> std::io::Result<Self> {
+        let identity = identity(&path)?;
+        Ok(Self { path, identity })
+    }
+
+    fn is_there(&self) -> Result<(), StoreError> {
+        match identity(&self.path) {
+            Ok(found) if found == self.identity => Ok(()),
+            _ => Err(StoreError::Gone(self.path.display().to_string())),
+        }
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
@@ -187,6 +257,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
         .pragma("temp_store", "memory")
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Warn, SLOW);
+    let path = options.get_filename().to_owned();
     let pool = || SqlitePoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
     let writing = options
         .clone()
@@ -199,7 +270,8 @@ async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
     SQLITE_MIGRATIONS.run(&writer).await.map_err(migration)?;
     let reading = options.read_only(true).pragma("cache_size", "-8192");
     let readers = pool().max_connections(READERS).connect_with(reading).await.map_err(unreachable)?;
-    Ok(Pools::Sqlite { writer, readers })
+    let file = File::at(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
+    Ok(Pools::Sqlite { writer, readers, file: Arc::new(file) })
 }
 
 async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
@@ -219,10 +291,16 @@ async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(PATIENCE)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
-        .connect_with(options)
-        .await
-        .map_err(|source| OpenError::Unreachable { url: shown, source })?;
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }));
+    let pool = match pool.connect_with(options.clone()).await {
+        Ok(pool) => pool,
+        // It waited for a server that may be starting. Asking once more tells why there is none.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let source = options.connect().await.err().unwrap_or(sqlx::Error::PoolTimedOut);
+            return Err(OpenError::Unreachable { url: shown, source });
+        }
+        Err(source) => return Err(OpenError::Unreachable { url: shown, source }),
+    };
     POSTGRES_MIGRATIONS.run(&pool).await.map_err(migration)?;
     Ok(Pools::Postgres(pool))
 }

@@ -259,7 +259,21 @@ pub struct Balance {
     pub available: i64,
 }
 
-/// What every partner has, in order of partner and currency.
+impl Balance {
+    /// As in the API and in files.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "partner_key": self.partner,
+            "currency": self.currency,
+            "balance": self.balance,
+            "available": self.available,
+            "on_hold": self.balance - self.available,
+        })
+    }
+}
+
+/// What every partner has who has anything, in order of partner and currency. Lines that cancel out leave nothing,
+/// whatever the order in which events came.
 pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time) -> Result<Vec<Balance>, StoreError> {
     let rows: Vec<(String, String, i64, i64)> = on!(tx, conn => {
         sqlx::query_as(
@@ -268,6 +282,7 @@ pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time)
              FROM entries
              WHERE workspace_id = $1 AND mode = $2
              GROUP BY partner_key, currency
+             HAVING SUM(amount) <> 0 OR SUM(CASE WHEN available_at <= $3 THEN amount ELSE 0 END) <> 0
              ORDER BY partner_key, currency",
         )
         .bind(workspace.0)
@@ -346,6 +361,62 @@ pub struct PayoutLine {
     pub amount: i64,
     /// What the payout pays; none where there is no such payout.
     pub payout_amount: Option<i64>,
+}
+
+/// A payout that its lines in the ledger do not bear out.
+#[derive(Debug, FromRow)]
+pub struct PayoutFault {
+    /// `po_…`
+    pub payout_id: String,
+    /// What it should be.
+    pub due: i64,
+    /// What it is.
+    pub found: i64,
+}
+
+/// Approved payouts that have no line of their own, and others that have one.
+pub async fn misbooked_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutFault>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT p.payout_id, CASE WHEN b.approved_at IS NULL OR p.amount = 0 THEN 0 ELSE 1 END AS due,
+                    COUNT(e.entry_id) AS found
+             FROM payouts p
+             JOIN batches b ON b.workspace_id = p.workspace_id AND b.batch_id = p.batch_id
+             LEFT JOIN entries e
+                    ON e.workspace_id = p.workspace_id AND e.payout_id = p.payout_id AND e.kind = 'payout'
+             WHERE p.workspace_id = $1
+             GROUP BY p.payout_id, b.approved_at, p.amount
+             HAVING COUNT(e.entry_id) <> CASE WHEN b.approved_at IS NULL OR p.amount = 0 THEN 0 ELSE 1 END
+             ORDER BY p.payout_id
+             LIMIT 1000",
+        )
+        .bind(workspace.0)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// Payouts whose reserved lines are not what they pay and carry on.
+pub async fn misreserved_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutFault>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT p.payout_id, p.amount + p.closing AS due, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) AS found
+             FROM payouts p
+             LEFT JOIN payout_entries r
+                    ON r.workspace_id = p.workspace_id AND r.payout_id = p.payout_id AND r.live = 1
+             LEFT JOIN entries e
+                    ON e.workspace_id = r.workspace_id AND e.entry_id = r.entry_id
+                   AND (e.payout_id IS NULL OR e.payout_id <> p.payout_id)
+             WHERE p.workspace_id = $1 AND p.status IN ('ready', 'approved', 'paid')
+             GROUP BY p.payout_id, p.amount, p.closing
+             HAVING CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) <> p.amount + p.closing
+             ORDER BY p.payout_id
+             LIMIT 1000",
+        )
+        .bind(workspace.0)
+        .fetch_all(conn)
+        .await?
+    }))
 }
 
 /// The entries by which payouts were booked.

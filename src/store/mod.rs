@@ -6,6 +6,7 @@
 mod db;
 mod tx;
 
+pub mod api_keys;
 pub mod changes;
 pub mod customers;
 pub mod entries;
@@ -13,12 +14,13 @@ pub mod events;
 pub mod facts;
 pub mod lookups;
 pub mod payments;
+pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
 pub mod workspaces;
 
-pub use db::{Db, Engine, OpenError};
+pub use db::{Db, Durability, Engine, OpenError};
 pub use tx::{Inner, Tx, Urgency};
 
 use crate::domain::Time;
@@ -101,6 +103,9 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// The file is not where it was opened.
+    #[error("the database file {0} was moved or deleted while it was in use: put it back, or restart")]
+    Gone(String),
     /// Two writers collided and nothing was written; trying again helps.
     #[error("somebody else wrote at the same time; nothing was written, try again")]
     Conflict,
@@ -123,8 +128,6 @@ impl StoreError {
     /// database that is down, full or busy is not.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Unreadable { .. } => true,
-            Self::Conflict => false,
             Self::Database(sqlx::Error::Database(error)) => {
                 error.is_unique_violation()
                     || error.is_check_violation()
@@ -137,8 +140,11 @@ impl StoreError {
                     }
                     || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
             }
-            Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => true,
-            Self::Database(_) => false,
+            Self::Unreadable { .. }
+            | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
+                true
+            }
+            Self::Conflict | Self::Gone(_) | Self::Database(_) => false,
         }
     }
 }

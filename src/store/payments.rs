@@ -269,6 +269,35 @@ pub async fn find(
     Ok(None)
 }
 
+/// How many payments have a reason code.
+pub async fn count_of_code(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, code: &str) -> Result<i64, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT COUNT(*) FROM payments
+             WHERE workspace_id = $1 AND mode = $2 AND code = $3 AND merged_into IS NULL",
+        )
+        .bind(workspace.0)
+        .bind(mode.as_i64())
+        .bind(code)
+        .fetch_one(conn)
+        .await?
+    }))
+}
+
+/// The main references of some payments; unknown ones are left out.
+pub async fn main_refs(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payments: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, String>, StoreError> {
+    let text = "SELECT p.payment_id, p.ref
+                FROM v CROSS JOIN payments p
+                WHERE p.workspace_id = $1 AND p.payment_id = v.payment_id";
+    let rows: Vec<(String, String)> =
+        Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// A page of payments in the order in which the bridge came to know them, after `after`.
 pub async fn page(
     tx: &mut Tx,

@@ -1,8 +1,13 @@
 //! One suite for both engines: whatever is promised holds on `SQLite` and on `PostgreSQL`.
 
+#![allow(clippy::unwrap_used)] // a test may end where it stands
+
+#[path = "../support/golden.rs"]
+mod cases;
 mod harness;
 
 mod changes;
+mod golden;
 mod intake;
 mod ledger;
 mod merchant;

@@ -197,7 +197,8 @@ fn invoice_payment(objects: &Objects, group: &Group, id: &str, invoice: &Invoice
     payment.lines = lines;
     payment.metadata.splice(0..0, [invoice.subscription_metadata.clone(), invoice.metadata.clone()]);
     payment.said.extend(invoice.shown.said(Place::Invoice, id));
-    payment.said.extend(invoice.snapshot.said(Place::Subscription, id));
+    let subscription = invoice.subscription.as_deref().unwrap_or(id);
+    payment.said.extend(invoice.snapshot.said(Place::Subscription, subscription));
     payment.emails.splice(0..0, invoice.shown.emails().map(str::to_owned));
     Some(finish(payment))
 }
@@ -374,12 +375,13 @@ impl TakenBack {
             money.figures = charge.figures.iter().map(|(amount, moment)| (moment.clone(), *amount)).collect();
         }
         for (id, refund) in &objects.refunds {
-            if let Some(money) = taken.charge_of(objects, groups, id, &refund.charge, &refund.intent) {
+            if let Some(money) = taken.charge_of(objects, groups, id, refund.charge.as_ref(), refund.intent.as_ref()) {
                 money.refunds.push(refund.money.clone());
             }
         }
         for (id, dispute) in &objects.disputes {
-            if let Some(money) = taken.charge_of(objects, groups, id, &dispute.charge, &dispute.intent) {
+            if let Some(money) = taken.charge_of(objects, groups, id, dispute.charge.as_ref(), dispute.intent.as_ref())
+            {
                 money.disputes.push(dispute.money.clone());
             }
         }
@@ -401,8 +403,8 @@ impl TakenBack {
         objects: &Objects,
         groups: &Groups,
         id: &str,
-        charge: &Option<String>,
-        intent: &Option<String>,
+        charge: Option<&String>,
+        intent: Option<&String>,
     ) -> Option<&mut ChargeMoney> {
         let captured = |group: usize| {
             let charges = groups.groups[group].charges.iter();

@@ -178,9 +178,9 @@ pub(super) fn merge(events: &[EventFacts]) -> Objects {
 }
 
 /// The later value where one is said.
-fn take<T: Clone>(slot: &mut Option<T>, said: &Option<T>) {
-    if said.is_some() {
-        slot.clone_from(said);
+fn take<T: Clone>(slot: &mut Option<T>, said: Option<&T>) {
+    if let Some(said) = said {
+        *slot = Some(said.clone());
     }
 }
 
@@ -225,10 +225,10 @@ impl Objects {
 
     fn add_invoice(&mut self, stamp: &Stamp, fact: &InvoiceFact) {
         let invoice = self.invoices.entry(fact.id.clone()).or_default();
-        take(&mut invoice.customer, &fact.customer);
-        take(&mut invoice.subscription, &fact.subscription);
-        take(&mut invoice.billing_reason, &fact.billing_reason);
-        take(&mut invoice.paid_at, &fact.paid_at);
+        take(&mut invoice.customer, fact.customer.as_ref());
+        take(&mut invoice.subscription, fact.subscription.as_ref());
+        take(&mut invoice.billing_reason, fact.billing_reason.as_ref());
+        take(&mut invoice.paid_at, fact.paid_at.as_ref());
         invoice.currency = Some(fact.currency);
         invoice.status = invoice.status.max(fact.status);
         invoice.total = fact.total;
@@ -263,11 +263,11 @@ impl Objects {
         let session = self.sessions.entry(fact.id.clone()).or_default();
         session.mode = fact.mode;
         session.status = session.status.max(fact.status);
-        take(&mut session.customer, &fact.customer);
-        take(&mut session.invoice, &fact.invoice);
-        take(&mut session.intent, &fact.intent);
-        take(&mut session.subscription, &fact.subscription);
-        take(&mut session.currency, &fact.currency);
+        take(&mut session.customer, fact.customer.as_ref());
+        take(&mut session.invoice, fact.invoice.as_ref());
+        take(&mut session.intent, fact.intent.as_ref());
+        take(&mut session.subscription, fact.subscription.as_ref());
+        take(&mut session.currency, fact.currency.as_ref());
         session.total = fact.total;
         session.subtotal = fact.subtotal;
         session.tax = fact.tax;
@@ -285,7 +285,7 @@ impl Objects {
 
     fn add_intent(&mut self, stamp: &Stamp, fact: &IntentFact) {
         let intent = self.intents.entry(fact.id.clone()).or_default();
-        take(&mut intent.customer, &fact.customer);
+        take(&mut intent.customer, fact.customer.as_ref());
         take_link(&mut intent.invoice, &fact.invoice);
         intent.currency = Some(fact.currency);
         intent.received = intent.received.max(fact.received);
@@ -301,8 +301,8 @@ impl Objects {
 
     fn add_charge(&mut self, stamp: &Stamp, fact: &ChargeFact) {
         let charge = self.charges.entry(fact.id.clone()).or_default();
-        take(&mut charge.intent, &fact.intent);
-        take(&mut charge.customer, &fact.customer);
+        take(&mut charge.intent, fact.intent.as_ref());
+        take(&mut charge.customer, fact.customer.as_ref());
         take_link(&mut charge.invoice, &fact.invoice);
         charge.currency = Some(fact.currency);
         charge.captured = charge.captured.max(fact.captured);
@@ -334,8 +334,8 @@ impl Objects {
                 ended: None,
             },
         });
-        take(&mut refund.charge, &fact.charge);
-        take(&mut refund.intent, &fact.intent);
+        take(&mut refund.charge, fact.charge.as_ref());
+        take(&mut refund.intent, fact.intent.as_ref());
         refund.money.amount = fact.amount;
         if let Some(created) = fact.created {
             refund.money.created = created;
@@ -356,8 +356,8 @@ impl Objects {
             intent: None,
             money: DisputeMoney { id: fact.id.clone(), amount: fact.amount, taken: None, returned: None },
         });
-        take(&mut dispute.charge, &fact.charge);
-        take(&mut dispute.intent, &fact.intent);
+        take(&mut dispute.charge, fact.charge.as_ref());
+        take(&mut dispute.intent, fact.intent.as_ref());
         dispute.money.amount = fact.amount;
         match fact.money {
             Says::Unmoved => {}
@@ -394,12 +394,12 @@ impl Objects {
     fn add_subscription(&mut self, stamp: &Stamp, fact: &SubscriptionFact) {
         let subscription = self.subscriptions.entry(fact.id.clone()).or_default();
         let at = if fact.is_creation { fact.created.unwrap_or(stamp.created) } else { stamp.created };
-        take(&mut subscription.customer, &fact.customer);
+        take(&mut subscription.customer, fact.customer.as_ref());
         subscription.shown.show_all(&fact.metadata, &fact.promotion_codes, at);
         for said in &fact.prices {
             let known = self.prices.entry(said.price.clone()).or_insert_with(|| said.clone());
-            take(&mut known.product, &said.product);
-            take(&mut known.interval, &said.interval);
+            take(&mut known.product, said.product.as_ref());
+            take(&mut known.interval, said.interval.as_ref());
             take_metadata(&mut known.metadata, &said.metadata);
         }
     }

@@ -58,7 +58,8 @@ impl Verifying<'_> {
         tx.rollback().await
     }
 
-    /// Every payout entry is about a payout, and takes what that payout pays.
+    /// Every payout entry is about a payout, and takes what that payout pays; every approved payout has one, and is
+    /// made of entries that add up to it.
     pub(super) async fn all_payouts(&mut self) -> Result<(), StoreError> {
         let mut tx = self.ledger.db.read().await?;
         let mut seen: BTreeMap<String, i64> = BTreeMap::new();
@@ -71,6 +72,21 @@ impl Verifying<'_> {
         }
         for (id, count) in seen.into_iter().filter(|(_, count)| *count > 1) {
             self.report.differs(format!("Payout {id} was booked {count} times."));
+        }
+        for fault in entries::misbooked_payouts(&mut tx, self.workspace).await? {
+            let id = fault.payout_id;
+            match (fault.due, fault.found) {
+                (0, _) => self.report.differs(format!("Payout {id} is booked, but was never approved.")),
+                (_, 0) => self.report.differs(format!("Payout {id} was approved, but its entry is gone.")),
+                // Told above.
+                _ => {}
+            }
+        }
+        for fault in entries::misreserved_payouts(&mut tx, self.workspace).await? {
+            let (id, due, found) = (fault.payout_id, fault.due, fault.found);
+            self.report.differs(format!(
+                "Payout {id} pays and carries {due} minor units, but the entries it is made of add up to {found}."
+            ));
         }
         tx.rollback().await
     }

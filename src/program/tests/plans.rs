@@ -102,12 +102,12 @@ fn closed_months_keep_their_terms_unless_repricing_is_asked_for() {
 }
 
 #[test]
-fn an_earlier_version_that_begins_later_is_told() {
+fn an_earlier_version_that_begins_later_is_overtaken() {
     let mut workspace = Workspace::default();
     workspace.apply(SAAS);
     workspace.apply(&SAAS.replace("\"30\"", "\"35\""));
     let plan = workspace.apply(&SAAS.replace("base =", "effective_from = 2026-09-01\nbase ="));
-    assert_eq!(plan.lines.last().unwrap(), "    ! version 2 takes over again for payments from 2026-10-02T12:00:00Z");
+    assert_eq!(plan.lines.last().unwrap(), "    in the place of versions 1, 2, too, which begin later");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! What the three shapes say, and what they leave out.
+
 use serde_json::Value;
 
 use super::*;

@@ -191,7 +191,7 @@ impl Teller<'_> {
 }
 
 /// The invoice as it is sent.
-fn invoice(buyer: &Buyer, bill: &Bill, id: String) -> Invoice {
+pub(super) fn invoice(buyer: &Buyer, bill: &Bill, id: String) -> Invoice {
     let lines = bill.entries.iter().map(|entry| line(entry, buyer, bill)).collect();
     let mut invoice = Invoice {
         id,

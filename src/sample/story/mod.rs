@@ -112,8 +112,8 @@ fn whole(currency: Currency, amount: i64) -> i64 {
     amount - amount % step(currency)
 }
 
-/// Tells the story of the customer at `place`. The first ones are one of each kind, so that small businesses have
-/// every kind; the others are drawn.
+/// Tells the story of the customer at `place`. The first ones are one of each kind and one with each clue, so that
+/// small businesses have them all; the others are drawn.
 pub(super) fn tell(teller: &mut Teller<'_>, place: usize) {
     const WEIGHTS: [u64; 10] = [46, 8, 8, 10, 10, 5, 5, 4, 2, 2];
     let mut drawn = teller.random.below(WEIGHTS.iter().sum());
@@ -122,8 +122,12 @@ pub(super) fn tell(teller: &mut Teller<'_>, place: usize) {
         drawn -= WEIGHTS[kind];
         kind += 1;
     }
+    let clues = &subscriber::CLUES;
     match if place < WEIGHTS.len() { place } else { kind } {
-        0 => subscriber::single(teller),
+        _ if (WEIGHTS.len()..WEIGHTS.len() + clues.len()).contains(&place) => {
+            subscriber::single(teller, &clues[place - WEIGHTS.len()..=place - WEIGHTS.len()]);
+        }
+        0 => subscriber::single(teller, clues),
         1 => subscriber::twice(teller),
         2 => subscriber::with_extras(teller),
         3 => shopper::regular(teller),

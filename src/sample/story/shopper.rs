@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use super::billing::{Bill, Entry, Paid, Pay, Plan, enter, first_invoice_metadata, tax, undivided};
+use super::billing::{Bill, Entry, Paid, Pay, Plan, enter, first_invoice_metadata, invoice, tax, undivided};
 use super::buyer::{Buyer, Clue};
 use super::taken::Fate;
 use super::{Teller, whole};
@@ -13,7 +13,6 @@ use crate::sample::merchant::InvoiceEvents;
 use crate::sample::program::Program;
 use crate::sample::shape::Metadata;
 use crate::sample::shape::checkout::Session;
-use crate::sample::shape::invoice::Invoice;
 
 /// When the money of a checkout arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,20 +307,7 @@ impl Teller<'_> {
 
     /// An invoice that is never paid, and what becomes of it (`kind`).
     pub(super) fn unpaid(&mut self, buyer: &Buyer, bill: &Bill, kind: Kind) {
-        let amount = bill.entries.iter().map(|entry| entry.amount).sum();
-        let invoice = Invoice {
-            id: self.id("in"),
-            customer: buyer.customer.clone(),
-            customer_email: Some(buyer.email.clone()),
-            subscription: bill.subscription.clone(),
-            billing_reason: Some(bill.reason.to_owned()),
-            currency: buyer.currency,
-            created: Some(bill.due_at),
-            subtotal: Some(amount),
-            metadata: bill.metadata.clone(),
-            subscription_metadata: bill.subscription_metadata.clone(),
-            ..Invoice::default()
-        };
+        let invoice = invoice(buyer, bill, self.id("in"));
         let failed = Object::Invoice(Box::new(invoice.clone()));
         self.happen(Kind::InvoicePaymentFailed, bill.due_at, failed);
         let at = bill.due_at + Duration::hours(2);

@@ -31,7 +31,8 @@ enum Turn {
     Downgrade,
 }
 
-const CLUES: [Clue; 19] = [
+/// What a subscriber may be known by; twice what is frequent.
+pub(super) const CLUES: [Clue; 19] = [
     Clue::Session,
     Clue::Session,
     Clue::Session,
@@ -58,9 +59,9 @@ const EARLY: [Clue; 6] =
     [Clue::Session, Clue::Code, Clue::Subscription, Clue::Customer, Clue::ClientReference, Clue::UnknownClick];
 
 /// One customer, one subscription.
-pub(super) fn single(teller: &mut Teller<'_>) {
-    let mut buyer = teller.buyer(&CLUES, false);
-    let at = teller.joining(80);
+pub(super) fn single(teller: &mut Teller<'_>, clues: &[Clue]) {
+    let mut buyer = teller.buyer(clues, false);
+    let at = teller.joining(65);
     teller.customer_created(&buyer, at);
     teller.subscribe(&mut buyer, at, true, true);
     if teller.random.chance(5) {

@@ -1,0 +1,116 @@
+//! What most commands need: the database, the workspace, the book, and a ledger that is up to date.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Failure;
+use super::out::note;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::terms::Terms;
+use crate::ids::Ids;
+use crate::ledger::Ledger;
+use crate::store::changes::TermsCache;
+use crate::store::{Db, Mode, Urgency, WorkspaceId, events, workspaces};
+use crate::worker::Worker;
+
+/// The workspace that the first start makes.
+pub const DEFAULT_WORKSPACE: &str = "default";
+
+/// Flags of commands that look at one workspace.
+#[derive(Debug, Clone, Args)]
+pub struct Which {
+    /// The workspace
+    #[arg(long, value_name = "KEY", default_value = DEFAULT_WORKSPACE)]
+    pub workspace: String,
+    /// Which book: live or test [default: live once it has events, else test]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<Mode>,
+}
+
+/// An open database and one workspace in it.
+pub struct Context {
+    /// The database.
+    pub db: Db,
+    /// The machine's clock.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Its key.
+    pub key: String,
+    /// The book.
+    pub mode: Mode,
+}
+
+impl Context {
+    /// Opens the database (making it, and workspace `default`, where they are missing) and finds the workspace.
+    pub async fn open(config: &Config, which: &Which) -> Result<Self, Failure> {
+        let db = Db::open(&config.database_url).await?;
+        Self::with(db, Clock::machine(), which).await
+    }
+
+    /// The same on a database that is open.
+    pub async fn with(db: Db, clock: Clock, which: &Which) -> Result<Self, Failure> {
+        let workspace = find_workspace(&db, &clock, &which.workspace).await?;
+        let mode = match which.mode {
+            Some(mode) => mode,
+            None => usual_mode(&db, workspace).await?,
+        };
+        Ok(Self { db, clock, ids: Ids::random(), workspace, key: which.workspace.clone(), mode })
+    }
+
+    /// Records and settles whatever is due, so that what is shown is true now.
+    pub async fn catch_up(&self) -> Result<(), Failure> {
+        self.worker().run_until_idle().await?;
+        Ok(())
+    }
+
+    /// The ledger on this database.
+    pub fn ledger(&self) -> Ledger {
+        Ledger { db: self.db.clone(), clock: self.clock.clone(), ids: self.ids.clone() }
+    }
+
+    /// A worker on this database.
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.ledger(), Arc::default())
+    }
+
+    /// The workspace's terms.
+    pub async fn terms(&self) -> Result<Arc<Terms>, Failure> {
+        let mut tx = self.db.read().await?;
+        Ok(TermsCache::default().get(&mut tx, self.workspace).await?)
+    }
+
+    /// Says on standard error which book is shown, where nobody chose.
+    pub fn say_book(&self, which: &Which) {
+        if which.mode.is_none() {
+            note!("workspace {}, {} book (--mode to choose)", self.key, self.mode);
+        }
+    }
+}
+
+/// Finds a workspace; `default` is made where it is missing.
+pub async fn find_workspace(db: &Db, clock: &Clock, key: &str) -> Result<WorkspaceId, Failure> {
+    let mut tx = db.read().await?;
+    if let Some(found) = workspaces::find(&mut tx, key).await? {
+        return Ok(found);
+    }
+    tx.rollback().await?;
+    if key != DEFAULT_WORKSPACE {
+        return Err(Failure::Said(format!("there is no workspace {key:?}")));
+    }
+    let mut tx = db.write(Urgency::Now).await?;
+    let made = workspaces::ensure(&mut tx, key, clock.now()).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// Live once it has events, else test.
+async fn usual_mode(db: &Db, workspace: WorkspaceId) -> Result<Mode, Failure> {
+    let mut tx = db.read().await?;
+    let live = !events::list(&mut tx, workspace, Mode::Live, None, None, 1).await?.is_empty();
+    Ok(if live { Mode::Live } else { Mode::Test })
+}

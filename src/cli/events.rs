@@ -1,0 +1,257 @@
+//! `events`: what came in, and what became of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Failure;
+use super::context::{Context, Which};
+use super::import::{self, Report};
+use super::out::{note, outln};
+use super::table::{self, Align, Rows, many, moment};
+use crate::config::Config;
+use crate::intake::payload;
+use crate::store::Urgency;
+use crate::store::events::{self, EventLine, EventStatus, Replay};
+
+/// Import, list, show and replay Stripe events.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Import events from a file of JSON lines (- for standard input)
+    #[command(after_help = "Example:\n  commission-bridge events import events.jsonl")]
+    Import(Import),
+    /// List events
+    #[command(after_help = "Example:\n  commission-bridge events list --status failed")]
+    List(List),
+    /// Show one event: what became of it, and its body
+    #[command(after_help = "Example:\n  commission-bridge events show evt_1Nabc")]
+    Show(Show),
+    /// Read events again
+    #[command(after_help = "Example:\n  commission-bridge events replay --failed")]
+    Replay(ReplayArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// One event a line, as Stripe wrote it; - for standard input
+    file: PathBuf,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StatusFlag {
+    Pending,
+    Recorded,
+    Ignored,
+    Failed,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    which: Which,
+    /// Only events of this status
+    #[arg(long)]
+    status: Option<StatusFlag>,
+    /// How many at most, in the order of their ids
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    limit: i64,
+    /// Only those after this id
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The event's id
+    id: String,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["id", "failed"])]
+pub struct ReplayArguments {
+    /// The event's id
+    id: Option<String>,
+    /// All events that could not be read
+    #[arg(long)]
+    failed: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Import(arguments) => import(config, &arguments).await,
+        Command::List(arguments) => list(config, &arguments).await,
+        Command::Show(arguments) => show(config, &arguments).await,
+        Command::Replay(arguments) => replay(config, &arguments).await,
+    }
+}
+
+async fn import(config: &Config, arguments: &Import) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    let report = import::import(&context, &arguments.file).await?;
+    if arguments.json {
+        table::print_json(&report.json())?;
+    } else {
+        print_report(&report);
+    }
+    for (line, reason) in report.refused.iter().take(20) {
+        note!("line {line}: {reason}");
+    }
+    if report.refused.len() > 20 {
+        note!("… and {} more lines", report.refused.len() - 20);
+    }
+    if report.refused.is_empty() { Ok(()) } else { Err(Failure::Answered) }
+}
+
+fn print_report(report: &Report) {
+    outln!(
+        "{}, {} already known, {} refused",
+        many(report.new, "new event"),
+        report.duplicates,
+        many(report.refused.len(), "line")
+    );
+    let became: Vec<String> =
+        report.became.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+    if !became.is_empty() {
+        outln!("In all, the workspace has {}.", became.join(", "));
+    }
+}
+
+async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    let status = arguments.status.map(|status| match status {
+        StatusFlag::Pending => EventStatus::Pending,
+        StatusFlag::Recorded => EventStatus::Recorded,
+        StatusFlag::Ignored => EventStatus::Ignored,
+        StatusFlag::Failed => EventStatus::Failed,
+    });
+    let mut tx = context.db.read().await?;
+    let after = arguments.after.as_deref();
+    let lines = events::list(&mut tx, context.workspace, context.mode, status, after, arguments.limit).await?;
+    if arguments.json {
+        let list: Vec<serde_json::Value> = lines.iter().map(as_json).collect();
+        return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "events": list }));
+    }
+    if lines.is_empty() {
+        outln!("No events.");
+    } else {
+        print_lines(&lines);
+    }
+    if let Some(last) = lines.last().filter(|_| lines.len() == usize::try_from(arguments.limit).unwrap_or(0)) {
+        note!("there may be more: --after {}", last.event_id);
+    }
+    context.say_book(&arguments.which);
+    Ok(())
+}
+
+fn print_lines(lines: &[EventLine]) {
+    let mut table = Rows::new(&[
+        ("event", Align::Left),
+        ("type", Align::Left),
+        ("created", Align::Left),
+        ("source", Align::Left),
+        ("status", Align::Left),
+        ("why", Align::Left),
+    ]);
+    for line in lines {
+        table.row([
+            line.event_id.clone(),
+            line.kind.clone(),
+            moment(line.created()),
+            line.source.clone(),
+            line.status().as_str().to_owned(),
+            line.error.clone().or_else(|| line.reason.clone()).unwrap_or_default(),
+        ]);
+    }
+    table.print();
+}
+
+fn as_json(line: &EventLine) -> serde_json::Value {
+    serde_json::json!({
+        "id": line.event_id,
+        // As text: not every reader of JSON keeps whole numbers of this size.
+        "shape": line.shape.to_string(),
+        "mode": line.mode().as_str(),
+        "type": line.kind,
+        "created": line.created(),
+        "received_at": line.received(),
+        "source": line.source,
+        "status": line.status().as_str(),
+        "reason": line.reason,
+        "error": line.error,
+    })
+}
+
+async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    let mut tx = context.db.read().await?;
+    let lines = events::of_id(&mut tx, context.workspace, &arguments.id).await?;
+    if lines.is_empty() {
+        return Err(Failure::Said(format!("there is no event {:?} in workspace {}", arguments.id, context.key)));
+    }
+    let keys = lines.iter().map(|line| (line.event_id.as_str(), line.shape));
+    let stored = events::by_keys(&mut tx, context.workspace, keys).await?;
+    let mut shapes = Vec::new();
+    for line in &lines {
+        let body = stored.iter().find(|event| event.shape == line.shape);
+        let body = body.and_then(|event| payload::unpack(&event.payload, event.payload_codec).ok());
+        let body: Option<serde_json::Value> = body.and_then(|body| serde_json::from_slice(&body).ok());
+        shapes.push((line, body));
+    }
+    if arguments.json {
+        let list: Vec<serde_json::Value> = shapes
+            .into_iter()
+            .map(|(line, body)| {
+                let mut value = as_json(line);
+                value["body"] = body.unwrap_or_default();
+                value
+            })
+            .collect();
+        return table::print_json(&serde_json::json!(list));
+    }
+    print_lines(&lines);
+    for (_, body) in shapes {
+        if let Some(body) = body {
+            outln!();
+            table::print_json(&body)?;
+        }
+    }
+    Ok(())
+}
+
+async fn replay(config: &Config, arguments: &ReplayArguments) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    let which = arguments.id.as_deref().map_or(Replay::Failed, Replay::One);
+    let mut tx = context.db.write(Urgency::Now).await?;
+    let count = events::replay(&mut tx, context.workspace, which).await?;
+    tx.commit().await?;
+    if let (Some(id), 0) = (&arguments.id, count) {
+        return Err(Failure::Said(format!("there is no event {id:?} in workspace {}", context.key)));
+    }
+    context.catch_up().await?;
+    outln!("{} read again", many(count, "event"));
+    let mut tx = context.db.read().await?;
+    for (mode, status, count) in events::counts(&mut tx, context.workspace).await? {
+        if status == EventStatus::Failed {
+            outln!(
+                "{} of the {mode} book still cannot be read: commission-bridge events list --status failed --mode {mode}",
+                many(count, "event")
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The command line: one file per command. Data goes to standard output, logs to standard error; exit code 0 is fine,
+//! 1 failed, 2 wrong usage.
+
+mod api_key;
+mod apply;
+mod balances;
+mod clicks;
+mod context;
+mod demo;
+mod doctor;
+mod events;
+mod explain;
+mod import;
+mod ledger;
+mod out;
+mod payouts;
+mod serve;
+mod table;
+mod verify;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use out::note;
+
+use crate::config::{Config, ConfigError, Flags, ServeFlags};
+use crate::intake::SubmitError;
+use crate::store::{OpenError, StoreError};
+
+/// Turns what Stripe reports into what partners are owed, to the cent, and proves it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "commission-bridge",
+    version,
+    max_term_width = 100,
+    after_help = "\
+First steps:
+  commission-bridge demo               a year of sample sales, in a throw-away database
+  commission-bridge serve              the real thing: prints what to paste into Stripe
+  commission-bridge apply program.toml programs, rules and partners from a file"
+)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: webhook endpoint and workers in one process
+    Serve(serve::Arguments),
+    /// Show a year of sample sales on a throw-away database
+    Demo(demo::Arguments),
+    /// Apply a program file: programs, rules, partners and codes
+    Apply(apply::Arguments),
+    /// Import, list, show and replay Stripe events
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Import clicks, so that click ids name partners
+    #[command(subcommand)]
+    Clicks(clicks::Command),
+    /// Say why a payment was credited, or was not
+    Explain(explain::Arguments),
+    /// Show what each partner has
+    Balances(balances::Arguments),
+    /// Export the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Close a month, approve and export its payouts
+    #[command(subcommand)]
+    Payouts(payouts::Command),
+    /// Rebuild every decision from the raw events and compare it with the ledger
+    Verify(verify::Arguments),
+    /// Check configuration, database and work in hand, and say what to do
+    Doctor(doctor::Arguments),
+    /// Make, list and revoke keys for the JSON API
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
+}
+
+/// Why a command failed, in words.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Opening the database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The inbox.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// A file, a socket.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Anything that the command itself found wrong.
+    #[error("{0}")]
+    Said(String),
+    /// The command did its work, and the answer is no; it was printed already.
+    #[error("")]
+    Answered,
+}
+
+impl Failure {
+    /// A system error with what was tried.
+    pub fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::System { what, source }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap's own exit codes: 0 for help and version, 2 for wrong usage.
+        Err(error) => error.exit(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            note!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)).and_then(|()| out::finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Answered) => ExitCode::FAILURE,
+        // Whoever reads our output has enough (`… | head`).
+        Err(Failure::System { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            note!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let serve_flags = match &cli.command {
+        Command::Serve(arguments) => arguments.flags.clone(),
+        _ => ServeFlags::default(),
+    };
+    let config = Config::load(&cli.flags, &serve_flags, |name| std::env::var(name).ok())?;
+    log(&config, matches!(cli.command, Command::Serve(_)));
+    match cli.command {
+        Command::Serve(arguments) => serve::run(&config, &arguments).await,
+        Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Apply(arguments) => apply::run(&config, &arguments).await,
+        Command::Events(command) => events::run(&config, command).await,
+        Command::Clicks(command) => clicks::run(&config, command).await,
+        Command::Explain(arguments) => explain::run(&config, &arguments).await,
+        Command::Balances(arguments) => balances::run(&config, &arguments).await,
+        Command::Ledger(command) => ledger::run(&config, command).await,
+        Command::Payouts(command) => payouts::run(&config, command).await,
+        Command::Verify(arguments) => verify::run(&config, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::ApiKey(command) => api_key::run(&config, command).await,
+    }
+}
+
+fn log(config: &Config, serving: bool) {
+    let fallback = if serving { "info" } else { "warn" };
+    let filter = config.log.as_deref().unwrap_or(fallback);
+    // A filter that cannot be read was refused with the rest of the configuration.
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}

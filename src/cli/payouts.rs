@@ -1,0 +1,309 @@
+//! `payouts`: the monthly batch, from the close to the bank.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Failure;
+use super::context::{Context, Which};
+use super::out::{note, outln};
+use super::table::{self, Align, Rows, many, moment};
+use crate::config::Config;
+use crate::domain::calendar::Month;
+use crate::domain::currency::Currency;
+use crate::domain::money::decimal_text;
+use crate::payouts::batch::{self, Done, Paid, PayoutError};
+use crate::payouts::generic;
+use crate::payouts::rows::generic_rows;
+use crate::store::payouts::{self, Batch, Payout};
+
+/// Close a month, approve and export its payouts.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Close a month: net what is payable into one payout per partner, currency and method
+    #[command(after_help = "Example:\n  commission-bridge payouts close --month 2026-10")]
+    Close(Close),
+    /// List batches, or the payouts of one
+    #[command(after_help = "Example:\n  commission-bridge payouts list 2026-10")]
+    List(List),
+    /// Approve a batch: its payouts are booked
+    #[command(after_help = "Example:\n  commission-bridge payouts approve 2026-10")]
+    Approve(Named),
+    /// Mark a batch's payouts, or one partner's, as paid
+    #[command(
+        after_help = "Example:\n  commission-bridge payouts mark-paid 2026-10 --partner acme --external-id TX123"
+    )]
+    MarkPaid(MarkPaid),
+    /// Write a batch as a file
+    #[command(
+        after_help = "Example:\n  commission-bridge payouts export 2026-10 --format generic --output payouts.csv"
+    )]
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub struct Close {
+    /// The month, on the workspace's calendar
+    #[arg(long, value_name = "YYYY-MM")]
+    month: Month,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON: amounts in minor units
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// A batch, by its id or month; all batches when left out
+    batch: Option<String>,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON: amounts in minor units
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The batch, by its id or month
+    batch: String,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct MarkPaid {
+    /// The batch, by its id or month
+    batch: String,
+    /// Only this partner's payouts
+    #[arg(long, value_name = "KEY")]
+    partner: Option<String>,
+    /// Only payouts in this currency
+    #[arg(long, value_name = "CURRENCY")]
+    currency: Option<Currency>,
+    /// What the bank or service calls the payment; for one payout only
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One row for each payout, with all that a bookkeeper asks for
+    Generic,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The batch, by its id or month
+    batch: String,
+    /// The file's format
+    #[arg(long, value_enum, default_value = "generic")]
+    format: Format,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+}
+
+impl From<PayoutError> for Failure {
+    fn from(error: PayoutError) -> Self {
+        match error {
+            PayoutError::Store(error) => Self::Store(error),
+            other => Self::Said(other.to_string()),
+        }
+    }
+}
+
+pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Close(arguments) => close(config, &arguments).await,
+        Command::List(arguments) => list(config, &arguments).await,
+        Command::Approve(arguments) => approve(config, &arguments).await,
+        Command::MarkPaid(arguments) => mark_paid(config, &arguments).await,
+        Command::Export(arguments) => export(config, &arguments).await,
+    }
+}
+
+async fn close(config: &Config, arguments: &Close) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    context.catch_up().await?;
+    context.say_book(&arguments.which);
+    let (batch, done) = batch::close(&context.ledger(), context.workspace, context.mode, arguments.month).await?;
+    say_done(done, &format!("{} was closed before; nothing was changed", batch.month));
+    show(&context, &batch, arguments.json).await
+}
+
+async fn approve(config: &Config, arguments: &Named) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    context.say_book(&arguments.which);
+    let (batch, done) = batch::approve(&context.ledger(), context.workspace, context.mode, &arguments.batch).await?;
+    say_done(done, &format!("{} was approved before; nothing was changed", batch.month));
+    show(&context, &batch, arguments.json).await
+}
+
+async fn mark_paid(config: &Config, arguments: &MarkPaid) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    context.say_book(&arguments.which);
+    let paid = Paid {
+        partner: arguments.partner.as_deref(),
+        currency: arguments.currency,
+        external_id: arguments.external_id.as_deref(),
+    };
+    let ledger = context.ledger();
+    let (batch, marked) = batch::mark_paid(&ledger, context.workspace, context.mode, &arguments.batch, &paid).await?;
+    note!("{} marked as paid", many(marked, "payout"));
+    show(&context, &batch, arguments.json).await
+}
+
+fn say_done(done: Done, before: &str) {
+    if done == Done::Before {
+        note!("{before}");
+    }
+}
+
+async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    context.say_book(&arguments.which);
+    let mut tx = context.db.read().await?;
+    if let Some(name) = &arguments.batch {
+        let batch = batch::find(&mut tx, context.workspace, context.mode, name).await?;
+        tx.rollback().await?;
+        return show(&context, &batch, arguments.json).await;
+    }
+    let batches = payouts::batches(&mut tx, context.workspace, context.mode).await?;
+    if arguments.json {
+        let list: Vec<serde_json::Value> = batches.iter().map(batch_json).collect();
+        return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "batches": list }));
+    }
+    if batches.is_empty() {
+        outln!("No month has been closed yet: commission-bridge payouts close --month YYYY-MM");
+        return Ok(());
+    }
+    let mut table =
+        Rows::new(&[("month", Align::Left), ("batch", Align::Left), ("status", Align::Left), ("closed", Align::Left)]);
+    for batch in &batches {
+        table.row([batch.month.clone(), batch.batch_id.clone(), batch.status.clone(), moment(batch.closed_at())]);
+    }
+    table.print();
+    Ok(())
+}
+
+/// Prints a batch with its payouts.
+pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Failure> {
+    let mut tx = context.db.read().await?;
+    let payouts = payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
+    if json {
+        let list: Vec<serde_json::Value> = payouts.iter().map(payout_json).collect();
+        let mut value = batch_json(batch);
+        value["payouts"] = list.into();
+        return table::print_json(&value);
+    }
+    outln!("Batch {} · {} · {}", batch.batch_id, batch.month, batch.status);
+    if payouts.is_empty() {
+        outln!("Nothing was payable.");
+        return Ok(());
+    }
+    let mut table = Rows::new(&[
+        ("partner", Align::Left),
+        ("currency", Align::Left),
+        ("method", Align::Left),
+        ("opening", Align::Right),
+        ("earned", Align::Right),
+        ("reversed", Align::Right),
+        ("adjusted", Align::Right),
+        ("payout", Align::Right),
+        ("closing", Align::Right),
+        ("status", Align::Left),
+        ("why", Align::Left),
+    ]);
+    for payout in &payouts {
+        let currency = payout.currency()?;
+        let money = |amount| decimal_text(amount, currency);
+        table.row([
+            payout.partner_key.clone(),
+            currency.to_string(),
+            payout.method.clone(),
+            money(payout.opening),
+            money(payout.earned),
+            money(payout.reversed),
+            money(payout.adjustments),
+            money(payout.amount),
+            money(payout.closing),
+            payout.status.clone(),
+            payout.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+fn batch_json(batch: &Batch) -> serde_json::Value {
+    serde_json::json!({
+        "batch_id": batch.batch_id,
+        "mode": batch.mode().as_str(),
+        "month": batch.month,
+        "period_start": batch.period_start(),
+        "period_end": batch.period_end(),
+        "cut_off_at": batch.cut_off(),
+        "status": batch.status,
+        "closed_at": batch.closed_at(),
+        "approved_at": batch.approved_at(),
+        "paid_at": batch.paid_at(),
+    })
+}
+
+fn payout_json(payout: &Payout) -> serde_json::Value {
+    serde_json::json!({
+        "payout_id": payout.payout_id,
+        "partner_key": payout.partner_key,
+        "currency": payout.currency().ok(),
+        "method": payout.method,
+        "opening": payout.opening,
+        "earned": payout.earned,
+        "reversed": payout.reversed,
+        "adjustments": payout.adjustments,
+        "amount": payout.amount,
+        "closing": payout.closing,
+        "minimum": payout.minimum,
+        "entry_count": payout.entry_count,
+        "status": payout.status,
+        "reason": payout.reason,
+        "reference": payout.reference,
+        "sent_at": payout.sent_at(),
+        "settled_at": payout.settled_at(),
+        "external_id": payout.external_id,
+        "failure_reason": payout.failure_reason,
+    })
+}
+
+async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    context.say_book(&arguments.which);
+    let Format::Generic = arguments.format;
+    let mut tx = context.db.read().await?;
+    let batch = batch::find(&mut tx, context.workspace, context.mode, &arguments.batch).await?;
+    let payouts = payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
+    tx.rollback().await?;
+    let rows = generic_rows(&batch, &payouts)?;
+    if let Some(path) = &arguments.output {
+        let what = format!("cannot write {}", path.display());
+        let file = std::fs::File::create(path).map_err(Failure::system(what.clone()))?;
+        generic::write(&rows, file).map_err(Failure::system(what))?;
+        note!("{} written to {}", many(rows.len(), "payout"), path.display());
+    } else {
+        let mut out = std::io::stdout().lock();
+        generic::write(&rows, &mut out).and_then(|()| out.flush()).map_err(Failure::system("cannot write"))?;
+    }
+    Ok(())
+}

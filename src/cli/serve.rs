@@ -1,0 +1,172 @@
+//! `serve`: webhook endpoint and workers in one process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use super::context::{DEFAULT_WORKSPACE, find_workspace};
+use super::out::out;
+use crate::clock::Clock;
+use crate::config::{Config, ServeFlags};
+use crate::http::{self, App};
+use crate::ids::Ids;
+use crate::intake::Inbox;
+use crate::ledger::Ledger;
+use crate::store::Db;
+use crate::stripe::event::UNDERSTOOD;
+use crate::stripe::signature::Secrets;
+use crate::worker::Worker;
+
+/// How long requests and work under way may take when the service is told to stop.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Run the service. No set-up is needed: it makes the database and the workspace `default`, and prints what to do next.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  STRIPE_WEBHOOK_SECRET=whsec_… commission-bridge serve --listen 0.0.0.0:8080")]
+pub struct Arguments {
+    #[command(flatten)]
+    pub flags: ServeFlags,
+}
+
+/// A service that runs in this process.
+pub struct Service {
+    stop: CancellationToken,
+    http: tokio::task::JoinHandle<std::io::Result<()>>,
+    worker: tokio::task::JoinHandle<()>,
+    writer: tokio::task::JoinHandle<()>,
+}
+
+impl Service {
+    /// Starts the endpoint and the workers.
+    pub fn start(db: Db, clock: Clock, ids: Ids, secrets: Secrets, listener: TcpListener) -> Self {
+        let stop = CancellationToken::new();
+        let wake = Arc::new(Notify::new());
+        let (inbox, writer) = Inbox::start(db.clone(), clock.clone(), wake.clone());
+        let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids }, wake);
+        let app = App::new(db, inbox, secrets, clock);
+        let (http_stop, worker_stop) = (stop.clone(), stop.clone());
+        Self {
+            http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
+            worker: tokio::spawn(async move { worker.run(worker_stop).await }),
+            writer,
+            stop,
+        }
+    }
+
+    /// Waits until the endpoint ends by itself, which it does only when something is wrong.
+    pub async fn failed(&mut self) -> std::io::Result<()> {
+        (&mut self.http).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    /// Takes no more requests, finishes those under way and whatever was acknowledged, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let all = async {
+            let _ = self.http.await;
+            let _ = self.writer.await;
+            let _ = self.worker.await;
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            tracing::warn!("some connections did not end in time; everything acknowledged is stored");
+        }
+    }
+}
+
+pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure> {
+    let db = Db::open(&config.database_url).await?;
+    let clock = Clock::machine();
+    find_workspace(&db, &clock, DEFAULT_WORKSPACE).await?;
+    let secrets = config.stripe_webhook_secret.as_ref().map(|secret| Secrets::parse(secret.reveal()));
+    let secrets = secrets.unwrap_or_else(|| Secrets::parse(""));
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(Failure::system(format!("cannot listen on {} (LISTEN)", config.listen)))?;
+    let address = listener.local_addr().map_err(Failure::system("cannot listen"))?;
+    // Port 0 means any: say which.
+    let asked = format!("http://{}", config.listen);
+    let url = if config.public_url == asked { format!("http://{address}") } else { config.public_url.clone() };
+    out!("{}", welcome(&url, secrets.is_empty()));
+    let mut service = Service::start(db, clock, Ids::random(), secrets, listener);
+    tracing::info!(%address, "serving");
+    tokio::select! {
+        ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,
+        () = asked_to_stop() => {
+            tracing::info!("stopping");
+            service.stop().await;
+        }
+    }
+    Ok(())
+}
+
+/// SIGTERM or Ctrl-C.
+pub async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(interrupt.await),
+    }
+}
+
+/// What to do next, for whoever starts it the first time.
+fn welcome(url: &str, no_secret: bool) -> String {
+    let mut events = String::new();
+    for line in wrap(UNDERSTOOD, 92) {
+        events.push_str("       ");
+        events.push_str(&line);
+        events.push('\n');
+    }
+    let secret = if no_secret {
+        "     No signing secret is set yet: webhooks are answered with 503 until it is.\n"
+    } else {
+        "     A signing secret is set.\n"
+    };
+    format!(
+        "commission-bridge serves workspace `default`.\n\n\
+         1. In Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
+         {url}/webhooks/stripe/default\n\n   \
+         and these events:\n\n{events}\n   \
+         Start again with the endpoint's signing secret: STRIPE_WEBHOOK_SECRET=whsec_…\n{secret}\n\
+         2. Say who earns what, in a program file:\n\n       \
+         commission-bridge apply program.toml\n\n\
+         3. See what comes of it:\n\n       \
+         commission-bridge events list\n       \
+         commission-bridge balances\n       \
+         commission-bridge explain in_…\n\n\
+         4. Make the first key for the JSON API:\n\n       \
+         commission-bridge api-key create --name NAME --role admin\n\n"
+    )
+}
+
+fn wrap(words: &[&str], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() + 2 <= width => {
+                line.push_str(", ");
+                line.push_str(word);
+            }
+            _ => lines.push((*word).to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_says_what_to_do() {
+        insta::assert_snapshot!(welcome("https://bridge.example.com", true));
+    }
+}

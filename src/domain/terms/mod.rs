@@ -1,0 +1,149 @@
+//! Terms: what people entered. Programs with immutable versions, partners, enrollments, codes, settings and manual
+//! decisions, folded from an append-only log of [`Entered`] changes.
+//!
+//! Everything that deciding reads is dated: the first value reaches back to the beginning unless it has a `from`; a later
+//! change counts for payments paid from then on.
+
+mod change;
+mod dated;
+mod partner;
+mod program;
+mod settings;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use change::{Change, CodeOwner, Entered, LeadBy, Verdict};
+pub use dated::Dated;
+pub use partner::{ByHand, Lead, Method, Partner, PayoutMethod, Profile};
+pub use program::{
+    Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
+};
+pub use settings::{EvidenceKind, MetadataField, Settings};
+
+use super::Time;
+use super::currency::Currency;
+
+/// Key of a program (`saas`), chosen by the merchant.
+pub type ProgramKey = String;
+/// Key of a partner (`acme`), chosen by the merchant; what `partner_key` metadata names.
+pub type PartnerKey = String;
+/// Amounts in minor units by currency.
+pub type AmountByCurrency = BTreeMap<Currency, i64>;
+
+/// The deciding engine of this release. A release that decides differently gets the next number; a program version is
+/// decided by the engine it was published under.
+pub const ENGINE: u32 = 1;
+
+/// All terms of a workspace, folded from its log.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Position of the last change folded in.
+    pub seq: i64,
+    /// Settings over time.
+    pub settings: Dated<Settings>,
+    /// Programs by key.
+    pub programs: BTreeMap<ProgramKey, Program>,
+    /// Partners by key.
+    pub partners: BTreeMap<PartnerKey, Partner>,
+    /// Owners of codes over time, by the code or id in lower case.
+    pub codes: HashMap<String, Dated<Option<CodeOwner>>>,
+    /// Attributions by hand, by reference, in order of entry.
+    pub by_hand: HashMap<String, Vec<ByHand>>,
+    /// The last verdict, by reference.
+    pub reviews: HashMap<String, (Verdict, String)>,
+    /// Leads, by e-mail in lower case or customer key, in order of entry.
+    pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
+}
+
+impl Terms {
+    /// Folds a whole log.
+    pub fn from_log(log: impl IntoIterator<Item = Entered>) -> Self {
+        let mut terms = Self::default();
+        for entered in log {
+            terms.enter(entered);
+        }
+        terms
+    }
+
+    /// The settings that count for a payment paid at `at`.
+    pub fn settings_at(&self, at: Time) -> Settings {
+        self.settings.at(at).cloned().unwrap_or_default()
+    }
+
+    /// The settings in force now.
+    pub fn current_settings(&self) -> Settings {
+        self.settings.latest().cloned().unwrap_or_default()
+    }
+
+    /// Folds one more change in. Changes come in order of `seq`.
+    pub fn enter(&mut self, entered: Entered) {
+        let Entered { seq, at, change, .. } = entered;
+        self.seq = seq;
+        match change {
+            Change::Settings { from, settings } => self.settings.enter(seq, at, from, settings),
+            Change::ProgramVersion { program, name, version, effective_from, in_force_from, engine, terms } => {
+                let program = self.programs.entry(program).or_default();
+                program.name = name;
+                program.versions.push(Version {
+                    number: version,
+                    effective_from,
+                    in_force_from,
+                    published_at: at,
+                    engine,
+                    terms,
+                });
+            }
+            Change::ProgramName { program, name } => self.programs.entry(program).or_default().name = name,
+            Change::ProgramStatus { program, status, from } => {
+                // A status entered later is a change: the program was active before.
+                let program = self.programs.entry(program).or_default();
+                program.status.enter(seq, at, Some(from.unwrap_or(at)), status);
+            }
+            Change::Partner { partner, profile } => {
+                let partner =
+                    self.partners.entry(partner).or_insert_with(|| Partner { entered_at: at, ..Partner::default() });
+                if partner.email.latest() != Some(&profile.email) {
+                    partner.email.enter(seq, at, None, profile.email.clone());
+                }
+                partner.profile = profile;
+            }
+            Change::PartnerStatus { partner, status, from } => {
+                if let Some(partner) = self.partners.get_mut(&partner) {
+                    // Entered together with the partner it is the first value; later it is a change.
+                    let from = if at == partner.entered_at { from } else { Some(from.unwrap_or(at)) };
+                    partner.status.enter(seq, at, from, status);
+                }
+            }
+            Change::PartnerGroup { partner, group, from } => {
+                if let Some(partner) = self.partners.get_mut(&partner) {
+                    let from = if at == partner.entered_at { from } else { Some(from.unwrap_or(at)) };
+                    partner.group.enter(seq, at, from, group);
+                }
+            }
+            Change::Enrollment { partner, program, status, from } => {
+                let Some(partner) = self.partners.get_mut(&partner) else { return };
+                if let Some((_, dated)) = partner.enrollments.iter_mut().find(|(key, _)| *key == program) {
+                    dated.enter(seq, at, from, status);
+                } else {
+                    let mut dated = Dated::default();
+                    dated.enter(seq, at, from, status);
+                    partner.enrollments.push((program, dated));
+                }
+            }
+            Change::Code { code, owner, from } => {
+                self.codes.entry(code.trim().to_lowercase()).or_default().enter(seq, at, from, owner);
+            }
+            Change::Attribution { reference, partner, program, from } => {
+                let by_hand = ByHand { partner, program, from, seq, entered_at: at };
+                self.by_hand.entry(reference).or_default().push(by_hand);
+            }
+            Change::Review { reference, verdict, note } => {
+                self.reviews.insert(reference, (verdict, note));
+            }
+            Change::Lead { by, value, partner, program, from } => {
+                let value = if by == LeadBy::Email { value.trim().to_lowercase() } else { value.trim().to_owned() };
+                self.leads.entry((by, value)).or_default().push(Lead { partner, program, from, entered_at: at });
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a payment was credited, or was not: decided once more, with the trace.
+
+use super::Ledger;
+use super::settle::{load_cases, load_lookups};
+use crate::domain::decision::{Decision, explain};
+use crate::domain::history::fold;
+use crate::store::changes::TermsCache;
+use crate::store::entries::{self, Entry};
+use crate::store::{Mode, StoreError, WorkspaceId, customers, payments, refs};
+
+/// A payment's decision with its trace, and what is booked for it.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// `pay_…`, once it is settled.
+    pub payment_id: Option<String>,
+    /// The answer, with its trace.
+    pub decision: Decision,
+    /// Its lines in the ledger.
+    pub entries: Vec<Entry>,
+}
+
+/// What is known of a reference.
+#[derive(Debug, Clone)]
+pub enum Explanation {
+    /// It is a payment's.
+    Payment(Box<Explained>),
+    /// Something names it, but no money was received for it so far.
+    NoPayment,
+    /// Nothing names it.
+    Unknown,
+    /// Its customer cannot be decided; the reason.
+    Parked(String),
+}
+
+/// Explains the payment that `reference` (`in_…`, `pi_…`, `ch_…`, `cs_…`, `pay_…`) belongs to, as of now.
+///
+/// # Errors
+/// The database's.
+pub async fn explain_reference(
+    ledger: &Ledger,
+    workspace: WorkspaceId,
+    mode: Mode,
+    reference: &str,
+) -> Result<Explanation, StoreError> {
+    let now = ledger.clock.now();
+    let mut tx = ledger.db.read().await?;
+    let terms = TermsCache::default().get(&mut tx, workspace).await?;
+    let known = payments::find(&mut tx, workspace, mode, reference).await?;
+    let owner = match &known {
+        Some(payment) => Some(payment.customer_id.clone()),
+        None => refs::owners(&mut tx, workspace, [(mode, reference)]).await?.into_iter().next().map(|(_, owner)| owner),
+    };
+    let Some(owner) = owner else { return Ok(Explanation::Unknown) };
+    let customers = customers::by_id(&mut tx, workspace, &owner).await?;
+    let cases = load_cases(&mut tx, workspace, customers.into_iter().collect()).await?;
+    let lookups = load_lookups(&mut tx, workspace, &cases, &terms).await?;
+    let Some(case) = cases.into_iter().next() else { return Ok(Explanation::Unknown) };
+    let decided = case
+        .events
+        .and_then(|events| explain(&fold(&events), &terms, &lookups, now).map_err(|error| error.to_string()));
+    let decisions = match decided {
+        Ok(decisions) => decisions,
+        Err(reason) => return Ok(Explanation::Parked(reason)),
+    };
+    let main = known.as_ref().map_or(reference, |payment| payment.reference.as_str());
+    let is_it = |decision: &Decision| decision.references.iter().any(|known| known == reference || known == main);
+    let Some(decision) = decisions.payments.into_iter().find(is_it) else { return Ok(Explanation::NoPayment) };
+    let payment_id = known.map(|payment| payment.payment_id);
+    let booked = entries::of_payments(&mut tx, workspace, payment_id.as_deref()).await?;
+    let entries = booked.into_iter().map(|booked| booked.entry).collect();
+    Ok(Explanation::Payment(Box::new(Explained { payment_id, decision, entries })))
+}
