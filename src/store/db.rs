@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, SqlitePool};
+use sqlx::{ConnectOptions, Executor as _, PgPool, SqlitePool};
 use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
@@ -31,6 +31,10 @@ const PREPARED_STATEMENTS: usize = 400;
 
 /// Rows that `SQLite`'s thread may be ahead of whoever reads them: a batch, so that the two do not take turns.
 const ROWS_IN_FLIGHT: usize = 1024;
+
+/// A batch's statements are planned for the batch: a plan made once for a batch of unknown size, when the tables were
+/// small, is a hundred times slower when they have grown.
+const SESSION: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off";
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,7 +288,10 @@ async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
         .statement_cache_capacity(PREPARED_STATEMENTS)
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Warn, SLOW);
-    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }));
     let pool = match pool.connect_with(options.clone()).await {
         Ok(pool) => pool,
         // It waited for a server that may be starting. Asking once more tells why there is none.

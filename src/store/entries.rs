@@ -214,8 +214,8 @@ pub async fn of_payments(
     let text = "SELECT e.entry_id, e.mode, e.kind, e.partner_key, e.program_key, e.component, e.revision, e.payment_id,
                        e.amount, e.currency, e.occurred_at, e.booked_at, e.available_at, e.event_id, e.payout_id,
                        e.reason, e.digest
-                FROM v CROSS JOIN entries e
-                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id AND $among(e.payment_id, payment_id)";
+                FROM entries e
+                WHERE e.workspace_id = $1 AND e.payment_id $in(payment_id)";
     let rows = Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
     let mut booked = read(rows)?;
     booked.sort_by(|a, b| a.entry.entry_id.cmp(&b.entry.entry_id));

@@ -231,15 +231,18 @@ pub async fn by_keys(
     workspace: WorkspaceId,
     keys: impl IntoIterator<Item = (&str, i64)>,
 ) -> Result<Vec<StoredEvent>, StoreError> {
-    let mut rows = Rows::new(&[("event_id", Text), ("shape", Int)]);
-    for (id, shape) in keys {
-        rows.push([id.into(), shape.into()]);
-    }
-    let text = "SELECT e.event_id, e.shape, e.mode, e.received_at, e.payload_codec, e.payload
-                FROM v CROSS JOIN events e
-                WHERE e.workspace_id = $1 AND e.event_id = v.event_id AND e.shape = v.shape
-                  AND $among(e.event_id, event_id)";
-    rows.fetch(tx, text, &[workspace.0.into()]).await
+    let asked: HashSet<(&str, i64)> = keys.into_iter().collect();
+    let rows = Rows::texts(&[("event_id", Text)], asked.iter().map(|(id, _)| *id));
+    let text = "SELECT event_id, shape, mode, received_at, payload_codec, payload
+                FROM events
+                WHERE workspace_id = $1 AND event_id $in(event_id)";
+    let mut found: Vec<StoredEvent> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    // Two shapes of one event may each have been asked for, or one of them.
+    let mut seen = HashSet::new();
+    found.retain(|event| {
+        asked.contains(&(event.event_id.as_str(), event.shape)) && seen.insert((event.event_id.clone(), event.shape))
+    });
+    Ok(found)
 }
 
 /// What became of an event, to be written.
@@ -288,8 +291,8 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
         unrecorded.push([id, shape, mode, status.as_i64().into(), reason.into(), error.into()]);
     }
     let text = "DELETE FROM unread
-                WHERE workspace_id = $1 AND (received_at, event_id, shape) IN (SELECT received_at, event_id, shape FROM v)
-                  AND $among(received_at, received_at)";
+                WHERE workspace_id = $1 AND received_at $in(received_at)
+                  AND (event_id, shape, received_at) IN (SELECT event_id, shape, received_at FROM v)";
     read.execute(tx, text, &[workspace.0.into()]).await?;
     let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason, error)
                 SELECT $1, event_id, shape, mode, status, reason, error

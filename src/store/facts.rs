@@ -64,8 +64,8 @@ pub async fn of_customers(
     customers: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<StoredFacts>, StoreError> {
     let text = "SELECT f.customer_id, f.event_id, f.shape, f.body
-                FROM v CROSS JOIN facts f
-                WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id AND $among(f.customer_id, customer_id)";
+                FROM facts f
+                WHERE f.workspace_id = $1 AND f.customer_id $in(customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
 }
 
@@ -77,7 +77,7 @@ pub async fn give(tx: &mut Tx, workspace: WorkspaceId, joined: &[(String, String
     }
     let text = "UPDATE facts SET customer_id = v.winner
                 FROM v
-                WHERE facts.workspace_id = $1 AND facts.customer_id = v.loser AND $among(facts.customer_id, loser)";
+                WHERE facts.workspace_id = $1 AND facts.customer_id = v.loser";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -92,19 +92,14 @@ pub async fn count(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, StoreErro
     }))
 }
 
-/// Which of these facts, named by customer, event and shape, are there: their events and shapes.
-pub async fn existing(
+/// Which events, by id and shape, some customers have facts of.
+pub async fn events_of_customers(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    keys: impl IntoIterator<Item = (&str, &str, i64)>,
+    customers: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<(String, i64)>, StoreError> {
-    let mut rows = Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int)]);
-    for (customer, event, shape) in keys {
-        rows.push([customer.into(), event.into(), shape.into()]);
-    }
-    let text = "SELECT f.event_id, f.shape
-                FROM v CROSS JOIN facts f
-                WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id AND f.event_id = v.event_id
-                  AND f.shape = v.shape AND $among(f.customer_id, customer_id)";
-    rows.fetch(tx, text, &[workspace.0.into()]).await
+    let text = "SELECT event_id, shape
+                FROM facts
+                WHERE workspace_id = $1 AND customer_id $in(customer_id)";
+    Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
 }

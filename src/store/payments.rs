@@ -1,6 +1,6 @@
 //! Payments: the last decision about each, for lists and sums, and the references each is known by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::FromRow;
 
@@ -179,8 +179,8 @@ pub async fn of_customers(
 ) -> Result<Vec<Payment>, StoreError> {
     let text = "SELECT p.payment_id, p.mode, p.customer_id, p.ref, p.kind, p.currency, p.paid, p.taken_back, p.paid_at,
                        p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into
-                FROM v CROSS JOIN payments p
-                WHERE p.workspace_id = $1 AND p.customer_id = v.customer_id AND $among(p.customer_id, customer_id)";
+                FROM payments p
+                WHERE p.workspace_id = $1 AND p.customer_id $in(customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
 }
 
@@ -192,7 +192,7 @@ pub async fn give(tx: &mut Tx, workspace: WorkspaceId, joined: &[(String, String
     }
     let text = "UPDATE payments SET customer_id = v.winner
                 FROM v
-                WHERE payments.workspace_id = $1 AND payments.customer_id = v.loser AND $among(payments.customer_id, loser)";
+                WHERE payments.workspace_id = $1 AND payments.customer_id = v.loser";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -203,15 +203,15 @@ pub async fn by_refs(
     workspace: WorkspaceId,
     refs: impl IntoIterator<Item = (Mode, &str)>,
 ) -> Result<HashMap<(Mode, String), String>, StoreError> {
-    let mut rows = Rows::new(&[("mode", Int), ("ref", Text)]);
-    for (mode, reference) in refs {
-        rows.push([mode.as_i64().into(), reference.into()]);
-    }
+    let asked: HashSet<(Mode, &str)> = refs.into_iter().collect();
+    let rows = Rows::texts(&[("ref", Text)], asked.iter().map(|(_, reference)| *reference));
     let text = "SELECT r.mode, r.ref, r.payment_id
-                FROM v CROSS JOIN payment_refs r
-                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref AND $among(r.ref, ref)";
+                FROM payment_refs r
+                WHERE r.workspace_id = $1 AND r.ref $in(ref)";
     let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
-    Ok(found.into_iter().map(|(mode, text, payment)| ((Mode::from_i64(mode), text), payment)).collect())
+    // A text may be a reference in both books.
+    let found = found.into_iter().map(|(mode, text, payment)| ((Mode::from_i64(mode), text), payment));
+    Ok(found.filter(|((mode, text), _)| asked.contains(&(*mode, text.as_str()))).collect())
 }
 
 /// Ties references to payments; one that was tied before is tied anew.

@@ -1,5 +1,7 @@
 //! References (whose a Stripe id or customer key is) and clues (who can be found by a piece of evidence).
 
+use std::collections::{BTreeSet, HashSet};
+
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
 use super::{Mode, StoreError, Tx, WorkspaceId};
@@ -13,15 +15,15 @@ pub async fn owners(
     workspace: WorkspaceId,
     refs: impl IntoIterator<Item = (Mode, &str)>,
 ) -> Result<Vec<(Ref, String)>, StoreError> {
-    let mut rows = Rows::new(&[("mode", Int), ("ref", Text)]);
-    for (mode, reference) in refs {
-        rows.push([mode.as_i64().into(), reference.into()]);
-    }
+    let asked: HashSet<(Mode, &str)> = refs.into_iter().collect();
+    let rows = Rows::texts(&[("ref", Text)], asked.iter().map(|(_, reference)| *reference));
     let text = "SELECT r.mode, r.ref, r.customer_id
-                FROM v CROSS JOIN refs r
-                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref AND $among(r.ref, ref)";
+                FROM refs r
+                WHERE r.workspace_id = $1 AND r.ref $in(ref)";
     let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
-    Ok(found.into_iter().map(|(mode, text, owner)| ((Mode::from_i64(mode), text), owner)).collect())
+    // A text may be a reference in both books.
+    let found = found.into_iter().map(|(mode, text, owner)| ((Mode::from_i64(mode), text), owner));
+    Ok(found.filter(|((mode, text), _)| asked.contains(&(*mode, text.as_str()))).collect())
 }
 
 /// Ties references to customers; one that was tied before is tied anew.
@@ -55,7 +57,7 @@ pub async fn give_shared_keys(
     }
     let text = "UPDATE refs SET customer_id = v.winner
                 FROM v
-                WHERE refs.workspace_id = $1 AND refs.customer_id = v.loser AND $among(refs.customer_id, loser)
+                WHERE refs.workspace_id = $1 AND refs.customer_id = v.loser
                   AND refs.ref >= 'key:' AND refs.ref < 'key;'";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
@@ -87,18 +89,19 @@ pub async fn few_found_by(
     clues: impl IntoIterator<Item = (Mode, &str)>,
     few: usize,
 ) -> Result<Option<Vec<String>>, StoreError> {
-    let mut rows = Rows::new(&[("mode", Int), ("clue", Text)]);
-    for (mode, clue) in clues {
-        rows.push([mode.as_i64().into(), clue.into()]);
-    }
-    let text = "SELECT DISTINCT c.customer_id
-                FROM v CROSS JOIN clues c
-                WHERE c.workspace_id = $1 AND c.mode = v.mode AND c.clue = v.clue AND $among(c.clue, clue)
+    let asked: HashSet<(Mode, &str)> = clues.into_iter().collect();
+    let texts: HashSet<&str> = asked.iter().map(|(_, clue)| *clue).collect();
+    let text = "SELECT mode, clue, customer_id
+                FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)
                 LIMIT $2";
     let limit = i64::try_from(few + 1).unwrap_or(i64::MAX);
-    let found: Vec<(String,)> = rows.fetch(tx, text, &[workspace.0.into(), limit.into()]).await?;
-    let mut found: Vec<String> = found.into_iter().map(|(id,)| id).collect();
-    found.sort_unstable();
-    found.dedup();
-    Ok((found.len() <= few).then_some(found))
+    let rows = Rows::texts(&[("clue", Text)], texts);
+    let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into(), limit.into()]).await?;
+    if found.len() > few {
+        return Ok(None);
+    }
+    let found = found.into_iter().filter(|(mode, clue, _)| asked.contains(&(Mode::from_i64(*mode), clue.as_str())));
+    let found: BTreeSet<String> = found.map(|(_, _, customer)| customer).collect();
+    Ok(Some(found.into_iter().collect()))
 }

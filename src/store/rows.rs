@@ -9,8 +9,8 @@
 //! gets `VALUES` with bare `?` (numbered ones are four times slower), in few distinct sizes, so that each is prepared
 //! once. The text's own parameters are `$1, $2, …` on both.
 //!
-//! `$among(t.ref, ref)` repeats what a join with `v` says anyway, as `t.ref = ANY(array of v.ref)` on `PostgreSQL` and
-//! `TRUE` on `SQLite`: whatever a planner knows or thinks of the size of a table, it then goes in by the index.
+//! `t.ref $in(ref)` asks for one of the values of a column, by the index: `t.ref = ANY($1)` on `PostgreSQL`,
+//! `t.ref IN (SELECT ref FROM v)` on `SQLite`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -210,7 +210,9 @@ impl<'a> Rows<'a> {
                     sql.push('?');
                     binds.push(&args[number - 1]);
                 }
-                Piece::Among { .. } => sql.push_str("TRUE"),
+                Piece::In(column) => {
+                    write!(sql, "IN (SELECT {column} FROM v)").expect("a String takes any text");
+                }
             }
         }
         (sql, binds)
@@ -237,10 +239,10 @@ impl<'a> Rows<'a> {
                 Piece::Parameter(number) => {
                     write!(sql, "${}", self.columns.len() + number).expect("a String takes any text");
                 }
-                Piece::Among { what, column } => {
+                Piece::In(column) => {
                     let at = self.columns.iter().position(|(name, _)| *name == column);
-                    let at = at.expect("`$among` names a column of the rows") + 1;
-                    write!(sql, "{what} = ANY(${at})").expect("a String takes any text");
+                    let at = at.expect("`$in` names a column of the rows") + 1;
+                    write!(sql, "= ANY(${at})").expect("a String takes any text");
                 }
             }
         }
@@ -297,7 +299,7 @@ fn bytes<'c>(cell: &'c Cell<'_>) -> &'c [u8] {
 enum Piece<'t> {
     Text(&'t str),
     Parameter(usize),
-    Among { what: &'t str, column: &'t str },
+    In(&'t str),
 }
 
 /// A statement's text, cut at its parameters `$1, $2, …`.
@@ -307,11 +309,10 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         if rest.is_empty() {
             return None;
         }
-        if let Some(after) = rest.strip_prefix("$among(") {
-            let (inside, later) = after.split_once(')').expect("`$among` is closed");
-            let (what, column) = inside.split_once(", ").expect("`$among` says what, and among which column");
+        if let Some(after) = rest.strip_prefix("$in(") {
+            let (column, later) = after.split_once(')').expect("`$in` is closed");
             rest = later;
-            return Some(Piece::Among { what, column });
+            return Some(Piece::In(column));
         }
         if let Some(after) = rest.strip_prefix('$') {
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
@@ -343,18 +344,18 @@ mod tests {
         let mut rows = Rows::new(&[("ref", Column::Text), ("at", Column::Int)]);
         rows.push(["a".into(), 1.into()]);
         rows.push(["b".into(), 2.into()]);
-        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND $among(t.ref, ref)";
+        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND ref $in(ref)";
         let args = [Cell::from(7), Cell::from(8)];
         let (sqlite, binds) = rows.for_sqlite(&rows.cells, text, &args);
         assert_eq!(
             sqlite,
-            "WITH v (ref, at) AS (VALUES (?,?),(?,?)) SELECT ref FROM v WHERE at > ? AND ? = ? AND TRUE"
+            "WITH v (ref, at) AS (VALUES (?,?),(?,?)) SELECT ref FROM v WHERE at > ? AND ? = ? AND ref IN (SELECT ref FROM v)"
         );
         assert_eq!(binds.len(), 7);
         assert_eq!(
             rows.for_postgres(text),
             "WITH v (ref, at) AS (SELECT * FROM UNNEST($1::text[], $2::bigint[])) \
-             SELECT ref FROM v WHERE at > $4 AND $3 = $4 AND t.ref = ANY($1)"
+             SELECT ref FROM v WHERE at > $4 AND $3 = $4 AND ref = ANY($1)"
         );
     }
 }

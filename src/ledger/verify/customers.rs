@@ -256,10 +256,9 @@ impl Verifying<'_> {
         let asked = about.iter().map(|(_, mode, text)| (*mode, text.as_str()));
         let owners: HashMap<(Mode, String), String> =
             refs::owners(tx, self.workspace, asked).await?.into_iter().collect();
-        let keys = about.iter().filter_map(|(event, mode, text)| {
-            Some((owners.get(&(*mode, text.clone()))?.as_str(), event.event_id.as_str(), event.shape))
-        });
-        let kept: HashSet<FactsKey> = facts::existing(tx, self.workspace, keys).await?.into_iter().collect();
+        let customers: BTreeSet<&str> = owners.values().map(String::as_str).collect();
+        let kept = facts::events_of_customers(tx, self.workspace, customers).await?;
+        let kept: HashSet<FactsKey> = kept.into_iter().collect();
         for (event, _, _) in &about {
             if !kept.contains(&(event.event_id.clone(), event.shape)) {
                 self.report.differs(format!("Event {} was recorded, but its facts are gone.", event.event_id));
