@@ -37,6 +37,46 @@ const CALLERS: usize = 64;
 /// Bodies that are held in memory at once.
 const HELD: usize = 2_000;
 
+/// What something took: by the clock, and of the processors by this process alone.
+#[derive(Clone, Copy, Default)]
+struct Took {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Took {
+    fn plus(self, other: Self) -> Self {
+        Self { wall: self.wall + other.wall, cpu: self.cpu + other.cpu }
+    }
+}
+
+struct Start(Instant, Duration);
+
+impl Start {
+    fn now() -> Self {
+        Self(Instant::now(), processors())
+    }
+
+    fn took(&self) -> Took {
+        Took { wall: self.0.elapsed(), cpu: processors().saturating_sub(self.1) }
+    }
+}
+
+/// Time on the processors so far, of all threads.
+fn processors() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks: u64 = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|n| n.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
 struct Bench {
     db: Db,
     inbox: Inbox,
@@ -78,14 +118,18 @@ async fn run(engine: &str, events: usize) {
         let (again, more) = bench.submit(&mut bodies, part).await;
         let both = bench.both().await;
         bytes += size + more;
-        let rate = |time: Duration| (part as f64 / time.as_secs_f64()).round();
+        let show = |took: Took, events: usize| {
+            let rate = events as f64 / took.wall.as_secs_f64();
+            let cpu = took.cpu.as_secs_f64() * 1e6 / events as f64;
+            format!("{rate:.0} ({cpu:.0} µs)")
+        };
         println!(
-            "{:>10} {:>10} {:>10} {:>10} {:>16} {:>8}",
+            "{:>10} {:>18} {:>18} {:>18} {:>18} {:>8}",
             number * 2 * part,
-            rate((submit + again) / 2),
-            rate(record),
-            rate(settle),
-            rate(both),
+            show(submit.plus(again), 2 * part),
+            show(record, part),
+            show(settle, part),
+            show(both, part),
             resident()
         );
     }
@@ -116,14 +160,14 @@ impl Bench {
     }
 
     /// Brings events; tells how long that took and how many bytes they were.
-    async fn submit(&self, bodies: &mut impl Iterator<Item = Vec<u8>>, count: usize) -> (Duration, usize) {
-        let (mut time, mut bytes, mut left) = (Duration::ZERO, 0, count);
+    async fn submit(&self, bodies: &mut impl Iterator<Item = Vec<u8>>, count: usize) -> (Took, usize) {
+        let (mut time, mut bytes, mut left) = (Took::default(), 0, count);
         while left > 0 {
             let held: Vec<Vec<u8>> = bodies.take(left.min(HELD)).map(|body| pretty(&body)).collect();
             left -= held.len();
             bytes += held.iter().map(Vec::len).sum::<usize>();
             let held = Arc::new(Mutex::new(held));
-            let start = Instant::now();
+            let start = Start::now();
             let mut callers = JoinSet::new();
             for _ in 0..CALLERS {
                 let (inbox, workspace, held) = (self.inbox.clone(), self.workspace, held.clone());
@@ -136,27 +180,27 @@ impl Bench {
                 });
             }
             callers.join_all().await;
-            time += start.elapsed();
+            time = time.plus(start.took());
         }
         (time, bytes)
     }
 
-    async fn record(&self) -> Duration {
-        let start = Instant::now();
+    async fn record(&self) -> Took {
+        let start = Start::now();
         while self.ledger.record(self.workspace).await.expect("recording") > 0 {}
-        start.elapsed()
+        start.took()
     }
 
-    async fn settle(&self) -> Duration {
-        let start = Instant::now();
+    async fn settle(&self) -> Took {
+        let start = Start::now();
         while self.ledger.settle(self.workspace).await.expect("settling").due > 0 {}
-        start.elapsed()
+        start.took()
     }
 
-    async fn both(&self) -> Duration {
-        let start = Instant::now();
+    async fn both(&self) -> Took {
+        let start = Start::now();
         self.worker.run_until_idle().await.expect("working");
-        start.elapsed()
+        start.took()
     }
 
     async fn size(&self, directory: &tempfile::TempDir) -> usize {

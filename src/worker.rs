@@ -1,16 +1,20 @@
 //! The loops: record what came in, settle what is due, wake whom a change concerns.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, record, settle};
 use crate::store::{StoreError, WorkspaceId, workspaces};
 
 /// How long a worker sleeps when nothing wakes it: what another process enters takes effect that soon.
 const NAP: Duration = Duration::from_secs(1);
+/// While events pour in, a customer is settled when it has been due for so long: its further events collect.
+const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -21,6 +25,8 @@ pub struct Worker {
     wake: Arc<Notify>,
     recorded: Arc<Notify>,
     settled: Arc<Notify>,
+    /// Whether more events are pending than a batch holds.
+    pouring: Arc<AtomicBool>,
 }
 
 /// What was done.
@@ -37,7 +43,7 @@ pub struct Worked {
 impl Worker {
     /// `wake` is what the inbox notifies.
     pub fn new(ledger: Ledger, wake: Arc<Notify>) -> Self {
-        Self { ledger, wake, recorded: Arc::default(), settled: Arc::default() }
+        Self { ledger, wake, recorded: Arc::default(), settled: Arc::default(), pouring: Arc::default() }
     }
 
     /// Notified whenever customers were settled: the ledger may have grown.
@@ -51,7 +57,7 @@ impl Worker {
         loop {
             let mut idle = true;
             for workspace in self.workspaces().await? {
-                match self.step(workspace, &mut worked).await {
+                match self.work_off(workspace, &mut worked).await {
                     Ok(did_something) => idle &= !did_something,
                     Err(error) if error.is_collision() => idle = false,
                     Err(error) => return Err(error),
@@ -63,17 +69,53 @@ impl Worker {
         }
     }
 
-    /// Does the most urgent thing there is; tells whether there was one.
-    async fn step(&self, workspace: WorkspaceId, worked: &mut Worked) -> Result<bool, StoreError> {
-        let recorded = self.ledger.record(workspace).await?;
+    /// Records and settles all there is, side by side, then wakes a page of customers that a change concerns; tells
+    /// whether there was anything.
+    async fn work_off(&self, workspace: WorkspaceId, worked: &mut Worked) -> Result<bool, StoreError> {
+        let round = Round::default();
+        let recording = async {
+            let recorded = self.record_all(workspace, &round).await;
+            round.end();
+            recorded
+        };
+        let (recorded, settled) = tokio::join!(recording, self.settle_beside(workspace, &round));
+        let (recorded, settled) = (recorded?, settled?);
         worked.events += recorded;
-        if recorded > 0 {
-            return Ok(true);
+        worked.settled += settled.settled;
+        worked.parked += settled.parked;
+        Ok(recorded + settled.due > 0 || self.ledger.resettle(workspace).await?)
+    }
+
+    async fn record_all(&self, workspace: WorkspaceId, round: &Round) -> Result<usize, StoreError> {
+        let mut sum = 0;
+        loop {
+            let recorded = self.ledger.record(workspace).await?;
+            if recorded == 0 {
+                return Ok(sum);
+            }
+            sum += recorded;
+            round.progress.notify_one();
         }
-        let done = self.ledger.settle(workspace).await?;
-        worked.settled += done.settled;
-        worked.parked += done.parked;
-        Ok(done.due > 0 || self.ledger.resettle(workspace).await?)
+    }
+
+    /// Settles until the recording has ended and nothing is due any more.
+    async fn settle_beside(&self, workspace: WorkspaceId, round: &Round) -> Result<settle::Done, StoreError> {
+        let mut sum = settle::Done::default();
+        loop {
+            let is_last = round.has_ended();
+            let now = self.ledger.clock.now();
+            let by = if is_last { now } else { now - COLLECT };
+            let done = self.ledger.settle_due_by(workspace, by).await?;
+            sum.due += done.due;
+            sum.settled += done.settled;
+            sum.parked += done.parked;
+            if done.due == 0 && is_last {
+                return Ok(sum);
+            }
+            if done.due == 0 {
+                round.progress.notified().await;
+            }
+        }
     }
 
     /// Works until told to stop: one loop records, one settles.
@@ -97,8 +139,12 @@ impl Worker {
 
     /// Records all that is pending.
     async fn record_round(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
+        let full = usize::try_from(record::BATCH).unwrap_or(usize::MAX);
         for workspace in self.workspaces().await? {
-            while !shutdown.is_cancelled() && self.ledger.record(workspace).await? > 0 {
+            let mut recorded = full;
+            while !shutdown.is_cancelled() && recorded > 0 {
+                recorded = self.ledger.record(workspace).await?;
+                self.pouring.store(recorded >= full, Ordering::Relaxed);
                 self.recorded.notify_one();
             }
         }
@@ -113,9 +159,8 @@ impl Worker {
             let mut idle = false;
             while !idle && !shutdown.is_cancelled() {
                 let mut batches = 0;
-                while batches < BATCHES_BEFORE_A_PAGE && self.ledger.settle(workspace).await?.due > 0 {
+                while batches < BATCHES_BEFORE_A_PAGE && self.settle_batch(workspace).await? > 0 {
                     batches += 1;
-                    self.settled.notify_one();
                 }
                 idle = !self.ledger.resettle(workspace).await? && batches == 0;
             }
@@ -123,11 +168,39 @@ impl Worker {
         Ok(())
     }
 
+    async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+        let now = self.ledger.clock.now();
+        let by = if self.pouring.load(Ordering::Relaxed) { now - COLLECT } else { now };
+        let done = self.ledger.settle_due_by(workspace, by).await?;
+        if done.settled > 0 {
+            self.settled.notify_one();
+        }
+        Ok(done.due)
+    }
+
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>, StoreError> {
         let mut tx = self.ledger.db.read().await?;
         let all = workspaces::all(&mut tx).await?;
         tx.rollback().await?;
         Ok(all.into_iter().map(|(id, _)| id).collect())
+    }
+}
+
+/// One go at all there is: whether the recording has ended, and that it went on.
+#[derive(Default)]
+struct Round {
+    ended: AtomicBool,
+    progress: Notify,
+}
+
+impl Round {
+    fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.progress.notify_one();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 

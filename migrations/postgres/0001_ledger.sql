@@ -27,7 +27,7 @@ CREATE TABLE locks (
     PRIMARY KEY (workspace_id, name)
 );
 
--- Raw events, as received. Status: 0 pending, 1 recorded, 2 ignored, 3 failed.
+-- Raw events, as received. They are never written again: what becomes of them is in the two tables below.
 CREATE TABLE events (
     workspace_id BIGINT NOT NULL,
     event_id TEXT COLLATE "C" NOT NULL,
@@ -37,17 +37,35 @@ CREATE TABLE events (
     created_at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
     source TEXT COLLATE "C" NOT NULL,
-    status BIGINT NOT NULL,
-    reason TEXT COLLATE "C",
-    error TEXT COLLATE "C",
     payload_codec BIGINT NOT NULL,
     payload BYTEA NOT NULL,
     PRIMARY KEY (workspace_id, event_id, shape)
 );
 -- The payload is compressed already: PostgreSQL compressing it again costs more than the rest of the insert.
 ALTER TABLE events ALTER COLUMN payload SET STORAGE EXTERNAL;
-CREATE INDEX events_pending ON events (workspace_id, received_at) WHERE status = 0;
-CREATE INDEX events_failed ON events (workspace_id, received_at) WHERE status = 3;
+CREATE INDEX events_by_time ON events (workspace_id, mode, received_at);
+
+-- The queue: events that nobody has read yet.
+CREATE TABLE unread (
+    workspace_id BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    shape BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, received_at, event_id, shape)
+);
+
+-- Events that were read, or need not be, and have no facts. Status: 2 ignored, 3 failed.
+CREATE TABLE unrecorded (
+    workspace_id BIGINT NOT NULL,
+    event_id TEXT COLLATE "C" NOT NULL,
+    shape BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    status BIGINT NOT NULL,
+    reason TEXT COLLATE "C",
+    error TEXT COLLATE "C",
+    PRIMARY KEY (workspace_id, event_id, shape)
+);
 
 -- Who pays the merchant.
 CREATE TABLE customers (
@@ -81,7 +99,7 @@ CREATE TABLE refs (
     mode BIGINT NOT NULL,
     ref TEXT COLLATE "C" NOT NULL,
     customer_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 );
 -- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
 CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
@@ -92,7 +110,7 @@ CREATE TABLE clues (
     mode BIGINT NOT NULL,
     clue TEXT COLLATE "C" NOT NULL,
     customer_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (workspace_id, mode, clue, customer_id)
+    PRIMARY KEY (workspace_id, clue, mode, customer_id)
 );
 
 -- The last decision about each payment.
@@ -124,7 +142,7 @@ CREATE TABLE payment_refs (
     mode BIGINT NOT NULL,
     ref TEXT COLLATE "C" NOT NULL,
     payment_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 );
 
 -- The ledger. Nothing in it is ever changed.
@@ -170,7 +188,7 @@ CREATE TABLE promotion_codes (
     promotion_code_id TEXT COLLATE "C" NOT NULL,
     code TEXT COLLATE "C" NOT NULL,
     event_created_at BIGINT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, promotion_code_id)
+    PRIMARY KEY (workspace_id, promotion_code_id, mode)
 );
 
 CREATE TABLE clicks (

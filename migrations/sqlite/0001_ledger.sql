@@ -26,7 +26,7 @@ CREATE TABLE locks (
     PRIMARY KEY (workspace_id, name)
 ) STRICT, WITHOUT ROWID;
 
--- Raw events, as received. Status: 0 pending, 1 recorded, 2 ignored, 3 failed.
+-- Raw events, as received. They are never written again: what becomes of them is in the two tables below.
 CREATE TABLE events (
     workspace_id INTEGER NOT NULL,
     event_id TEXT NOT NULL,
@@ -36,15 +36,33 @@ CREATE TABLE events (
     created_at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     source TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    reason TEXT,
-    error TEXT,
     payload_codec INTEGER NOT NULL,
     payload BLOB NOT NULL,
     PRIMARY KEY (workspace_id, event_id, shape)
 ) STRICT;
-CREATE INDEX events_pending ON events (workspace_id, received_at) WHERE status = 0;
-CREATE INDEX events_failed ON events (workspace_id, received_at) WHERE status = 3;
+CREATE INDEX events_by_time ON events (workspace_id, mode, received_at);
+
+-- The queue: events that nobody has read yet.
+CREATE TABLE unread (
+    workspace_id INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    shape INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, received_at, event_id, shape)
+) STRICT, WITHOUT ROWID;
+
+-- Events that were read, or need not be, and have no facts. Status: 2 ignored, 3 failed.
+CREATE TABLE unrecorded (
+    workspace_id INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    shape INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT,
+    error TEXT,
+    PRIMARY KEY (workspace_id, event_id, shape)
+) STRICT, WITHOUT ROWID;
 
 -- Who pays the merchant.
 CREATE TABLE customers (
@@ -78,7 +96,7 @@ CREATE TABLE refs (
     mode INTEGER NOT NULL,
     ref TEXT NOT NULL,
     customer_id TEXT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 ) STRICT, WITHOUT ROWID;
 -- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
 CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
@@ -89,7 +107,7 @@ CREATE TABLE clues (
     mode INTEGER NOT NULL,
     clue TEXT NOT NULL,
     customer_id TEXT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, clue, customer_id)
+    PRIMARY KEY (workspace_id, clue, mode, customer_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The last decision about each payment.
@@ -121,7 +139,7 @@ CREATE TABLE payment_refs (
     mode INTEGER NOT NULL,
     ref TEXT NOT NULL,
     payment_id TEXT NOT NULL,
-    PRIMARY KEY (workspace_id, mode, ref)
+    PRIMARY KEY (workspace_id, ref, mode)
 ) STRICT, WITHOUT ROWID;
 
 -- The ledger. Nothing in it is ever changed.
@@ -166,7 +184,7 @@ CREATE TABLE promotion_codes (
     promotion_code_id TEXT NOT NULL,
     code TEXT NOT NULL,
     event_created_at INTEGER NOT NULL,
-    PRIMARY KEY (workspace_id, mode, promotion_code_id)
+    PRIMARY KEY (workspace_id, promotion_code_id, mode)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE clicks (

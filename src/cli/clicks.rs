@@ -13,10 +13,9 @@ use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::decision::Click;
 use crate::domain::terms::Terms;
-use crate::store::resettle::{self, Whom};
-use crate::store::{Tx, Urgency, lookups};
+use crate::store::{Tx, lookups};
 
-/// How many clicks share a statement.
+/// How many clicks share a query.
 const GROUP: usize = 1000;
 
 /// Import clicks, so that click ids name partners.
@@ -53,18 +52,13 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let terms = context.terms().await?;
     let refused = |problems: Vec<String>| Failure::Said(nothing_imported(&problems));
     let rows = read(&text, &terms, context.clock.now()).map_err(refused)?;
-    let mut tx = context.db.write(Urgency::Now).await?;
+    let mut tx = context.db.read().await?;
     known_as_they_are(&mut tx, &context, &rows).await?.map_err(refused)?;
+    tx.rollback().await?;
     let clicks: Vec<(String, Click)> = rows.into_iter().map(|(_, id, click)| (id, click)).collect();
-    let mut new = Vec::new();
-    for group in clicks.chunks(GROUP) {
-        new.extend(lookups::add_clicks(&mut tx, context.workspace, group).await?);
-    }
-    let whom: Vec<Whom> = new.iter().map(|id| Whom::Clue(None, format!("click:{id}"))).collect();
-    resettle::add(&mut tx, context.workspace, &whom, &context.ids, context.clock.now()).await?;
-    tx.commit().await?;
+    let new = context.ledger().enter_clicks(context.workspace, &clicks).await?;
     context.catch_up().await?;
-    outln!("{}, {} already known", many(new.len(), "new click"), clicks.len() - new.len());
+    outln!("{}, {} already known", many(new, "new click"), clicks.len() - new);
     Ok(())
 }
 

@@ -11,11 +11,10 @@ use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
 use crate::domain::terms::Terms;
 use crate::intake::{ACCOUNT_MISMATCH, payload};
-use crate::store::events::{self, EventStatus, Outcome, StoredEvent};
+use crate::store::events::{self, Outcome, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
-use crate::store::resettle::Whom;
 use crate::store::workspaces::{RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs};
 use crate::stripe::{Reading, envelope, read};
 
 /// How many events share a transaction.
@@ -26,6 +25,7 @@ struct Read {
     event_id: String,
     shape: i64,
     mode: Mode,
+    received: Time,
     what: What,
 }
 
@@ -104,7 +104,7 @@ impl Ledger {
         used(&mut tx, workspace, RECORDER, version).await?;
         self.keep_links(&mut tx, workspace, &links, now).await?;
         keep_facts(&mut tx, workspace, &read, &links).await?;
-        self.learn_promotion_codes(&mut tx, workspace, &read, now).await?;
+        self.learn_promotion_codes(&mut tx, workspace, &read).await?;
         let outcomes: Vec<Outcome<'_>> = read.iter().map(Read::outcome).collect();
         events::mark(&mut tx, workspace, &outcomes).await?;
         tx.commit().await?;
@@ -184,18 +184,15 @@ impl Ledger {
         tx: &mut Tx,
         workspace: WorkspaceId,
         read: &[Read],
-        now: Time,
     ) -> Result<(), StoreError> {
         let codes: Vec<(Mode, PromotionCodeFact, Time)> = read.iter().flat_map(Read::promotion_codes).collect();
         if codes.is_empty() {
             return Ok(());
         }
         let new = lookups::learn_promotion_codes(tx, workspace, &codes).await?;
-        let whom: Vec<Whom> = new
-            .into_iter()
-            .map(|(mode, id)| Whom::Clue(Some(mode), format!("promotion_code:{}", id.to_lowercase())))
-            .collect();
-        resettle::add(tx, workspace, &whom, &self.ids, now).await
+        let clues: Vec<(Mode, String)> =
+            new.into_iter().map(|(mode, id)| (mode, format!("promotion_code:{}", id.to_lowercase()))).collect();
+        self.wake_found(tx, workspace, clues.iter().map(|(mode, clue)| (*mode, clue.as_str())).collect()).await
     }
 }
 
@@ -228,10 +225,10 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
         Ok(body) => body,
         Err(damaged) => return failed(event, damaged.to_string()),
     };
-    // An event of another account that is replayed is still of another account, unless the settings say otherwise now.
-    if event.reason.as_deref() == Some(ACCOUNT_MISMATCH) {
+    // The inbox sorts these out; one that is replayed is still of another account, unless the settings say otherwise now.
+    if names_an_account(&body) {
         let account = envelope(&body).ok().and_then(|envelope| envelope.account);
-        if account != terms.current_settings().account {
+        if account.is_some() && account != terms.current_settings().account {
             return as_read(event, What::Ignored(ACCOUNT_MISMATCH));
         }
     }
@@ -245,12 +242,17 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
     }
 }
 
+/// Whether the envelope may name an account: most events name none, and need not be looked through.
+fn names_an_account(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| text.contains("\"account\""))
+}
+
 fn failed(event: &StoredEvent, why: String) -> Read {
     as_read(event, What::Failed(why))
 }
 
 fn as_read(event: &StoredEvent, what: What) -> Read {
-    Read { event_id: event.event_id.clone(), shape: event.shape, mode: event.mode(), what }
+    Read { event_id: event.event_id.clone(), shape: event.shape, mode: event.mode(), received: event.received(), what }
 }
 
 /// Whom facts are about, and by what their customer can be found.
@@ -287,11 +289,11 @@ impl Read {
     }
 
     fn outcome(&self) -> Outcome<'_> {
-        let (status, reason, error) = match &self.what {
-            What::Facts(_) => (EventStatus::Recorded, None, None),
-            What::Ignored(reason) => (EventStatus::Ignored, Some(*reason), None),
-            What::Failed(error) => (EventStatus::Failed, None, Some(error.as_str())),
+        let unrecorded = match &self.what {
+            What::Facts(_) => None,
+            What::Ignored(reason) => Some(Unrecorded::Ignored(reason)),
+            What::Failed(error) => Some(Unrecorded::Failed(error)),
         };
-        Outcome { event_id: &self.event_id, shape: self.shape, status, reason, error }
+        Outcome { event_id: &self.event_id, shape: self.shape, mode: self.mode, received: self.received, unrecorded }
     }
 }

@@ -6,7 +6,7 @@ use super::Ledger;
 use super::link::{Item, link};
 use super::record::{Found, find};
 use crate::domain::decision::Click;
-use crate::store::resettle::Job;
+use crate::store::resettle::{FEW, Job, Whom};
 use crate::store::workspaces::{CHANGES, RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, customers, facts, lookups, refs, resettle};
 
@@ -46,12 +46,28 @@ impl Ledger {
         lock(&mut tx, workspace, RECORDER).await?;
         let new = lookups::add_clicks(&mut tx, workspace, clicks).await?;
         let clues: Vec<String> = new.iter().map(|id| format!("click:{id}")).collect();
-        let waiting = refs::found_by(&mut tx, workspace, clues.iter().map(String::as_str)).await?;
-        let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
-        customers::lock(&mut tx, workspace, &waiting).await?;
-        customers::touch(&mut tx, workspace, &waiting, self.clock.now()).await?;
+        let asked = clues.iter().flat_map(|clue| Mode::ALL.map(|mode| (mode, clue.as_str())));
+        self.wake_found(&mut tx, workspace, asked.collect()).await?;
         tx.commit().await?;
         Ok(new.len())
+    }
+
+    /// Wakes the customers that some clues find: at once where they are few, by jobs where they are many. The caller
+    /// sees to it that nobody records meanwhile.
+    pub(super) async fn wake_found(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        clues: Vec<(Mode, &str)>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if let Some(waiting) = refs::few_found_by(tx, workspace, clues.iter().copied(), FEW).await? {
+            let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+            customers::lock(tx, workspace, &waiting).await?;
+            return customers::touch(tx, workspace, &waiting, now).await;
+        }
+        let whom: Vec<Whom> = clues.into_iter().map(|(mode, clue)| Whom::Clue(Some(mode), clue.to_owned())).collect();
+        resettle::add(tx, workspace, &whom, &self.ids, now).await
     }
 
     async fn advance(&self, tx: &mut Tx, workspace: WorkspaceId, job: &Job, page: &[String]) -> Result<(), StoreError> {

@@ -56,23 +56,28 @@ impl Ledger {
     ///
     /// A customer that cannot be settled is tried alone, then set aside with its error; it stops nobody else.
     pub async fn settle(&self, workspace: WorkspaceId) -> Result<Done, StoreError> {
-        match self.settle_some(workspace, BATCH, Hold::ToWrite).await {
+        self.settle_due_by(workspace, self.clock.now()).await
+    }
+
+    /// Settles those that were due by some moment: while events pour in, it saves work to let a customer's collect.
+    pub async fn settle_due_by(&self, workspace: WorkspaceId, by: Time) -> Result<Done, StoreError> {
+        match self.settle_some(workspace, by, BATCH, Hold::ToWrite).await {
             Ok(done) if done.settled + done.parked == 0 && done.due > 0 => {
-                self.settle_some(workspace, BATCH, Hold::Throughout).await
+                self.settle_some(workspace, by, BATCH, Hold::Throughout).await
             }
             Err(error) if error.is_refusal() => {
                 tracing::warn!(%error, "a batch of customers was refused; settling them one by one");
-                self.settle_one_by_one(workspace).await
+                self.settle_one_by_one(workspace, by).await
             }
             other => other,
         }
     }
 
-    async fn settle_one_by_one(&self, workspace: WorkspaceId) -> Result<Done, StoreError> {
+    async fn settle_one_by_one(&self, workspace: WorkspaceId, by: Time) -> Result<Done, StoreError> {
         let mut sum = Done::default();
         for _ in 0..BATCH {
-            let done = match self.settle_some(workspace, 1, Hold::Throughout).await {
-                Err(error) if error.is_refusal() => self.park_first(workspace, &error).await?,
+            let done = match self.settle_some(workspace, by, 1, Hold::Throughout).await {
+                Err(error) if error.is_refusal() => self.park_first(workspace, by, &error).await?,
                 other => other?,
             };
             if done.due == 0 {
@@ -85,9 +90,9 @@ impl Ledger {
         Ok(sum)
     }
 
-    async fn park_first(&self, workspace: WorkspaceId, error: &StoreError) -> Result<Done, StoreError> {
+    async fn park_first(&self, workspace: WorkspaceId, by: Time, error: &StoreError) -> Result<Done, StoreError> {
         let mut tx = self.db.write(Urgency::Background).await?;
-        let due = customers::due(&mut tx, workspace, self.clock.now(), 1).await?;
+        let due = customers::due(&mut tx, workspace, by, 1).await?;
         let error = error.to_string().replace('\0', "\u{fffd}");
         let parked: Vec<_> =
             due.iter().map(|due| (due.customer_id.as_str(), due.dirty_version, error.clone())).collect();
@@ -96,13 +101,13 @@ impl Ledger {
         Ok(Done { due: due.len(), settled: 0, parked: due.len() })
     }
 
-    async fn settle_some(&self, workspace: WorkspaceId, limit: i64, hold: Hold) -> Result<Done, StoreError> {
+    async fn settle_some(&self, workspace: WorkspaceId, by: Time, limit: i64, hold: Hold) -> Result<Done, StoreError> {
         let now = self.clock.now();
         let mut tx = match hold {
             Hold::ToWrite => self.db.read_to_write().await?,
             Hold::Throughout => self.db.write(Urgency::Background).await?,
         };
-        let due = customers::due(&mut tx, workspace, now, limit).await?;
+        let due = customers::due(&mut tx, workspace, by, limit).await?;
         let mut done = Done { due: due.len(), ..Done::default() };
         if due.is_empty() {
             return Ok(done);
@@ -111,52 +116,63 @@ impl Ledger {
         let cases = load_cases(&mut tx, workspace, due).await?;
         let decided = decide_all(&mut tx, workspace, cases, terms, now).await?;
         let known = load_known(&mut tx, workspace, &decided).await?;
+        let planned = self.plan_all(decided, known, now).await?;
         let had_to_upgrade = !tx.writes;
         let mut tx = self.db.upgrade(tx).await?;
-        let decided = if had_to_upgrade { still_due(&mut tx, workspace, decided).await? } else { decided };
-        self.write(&mut tx, workspace, &decided, &known, now).await?;
+        let planned = if had_to_upgrade { still_due(&mut tx, workspace, planned).await? } else { planned };
+        write(&mut tx, workspace, &planned, now).await?;
         tx.commit().await?;
-        done.parked = decided.iter().filter(|decided| decided.answer.is_err()).count();
-        done.settled = decided.len() - done.parked;
+        done.parked = planned.iter().filter(|planned| planned.outcome.is_err()).count();
+        done.settled = planned.len() - done.parked;
         Ok(done)
     }
 
-    async fn write(
+    async fn plan_all(
         &self,
-        tx: &mut Tx,
-        workspace: WorkspaceId,
-        decided: &[Decided],
-        known: &HashMap<String, Known>,
+        decided: Vec<Decided>,
+        mut known: HashMap<String, Known>,
         now: Time,
-    ) -> Result<(), StoreError> {
-        let mut all = Writes::default();
-        let (mut settled, mut parked) = (Vec::new(), Vec::new());
-        let nothing = Known::default();
-        for Decided { customer, answer } in decided {
-            let customer_id = customer.customer_id.as_str();
-            match answer {
-                Ok(decisions) => {
-                    let settling = Settling { customer_id, mode: customer.mode(), now, ids: &self.ids };
-                    let writes = plan(&settling, decisions, known.get(customer_id).unwrap_or(&nothing));
-                    all.payments.extend(writes.payments);
-                    all.ties.extend(writes.ties);
-                    all.entries.extend(writes.entries);
-                    let due_at = decisions.settle_due_at;
-                    settled.push(Settled { customer_id, version: customer.dirty_version, due_at });
-                }
-                Err(error) => {
-                    tracing::error!(customer = customer_id, %error, "a customer could not be settled; it is set aside");
-                    parked.push((customer_id, customer.dirty_version, error.clone()));
-                }
+    ) -> Result<Vec<Planned>, StoreError> {
+        let ids = self.ids.clone();
+        let plan_one = move |Decided { customer, answer }: Decided| {
+            let known = known.remove(&customer.customer_id).unwrap_or_default();
+            let outcome = answer.map(|decisions| {
+                let customer_id = customer.customer_id.as_str();
+                let settling = Settling { customer_id, mode: customer.mode(), now, ids: &ids };
+                (plan(&settling, &decisions, &known), decisions.settle_due_at)
+            });
+            Planned { customer, outcome }
+        };
+        think(move || decided.into_iter().map(plan_one).collect()).await
+    }
+}
+
+/// A customer and what to write for it, and when it is due again.
+struct Planned {
+    customer: Customer,
+    outcome: Result<(Writes, Option<Time>), String>,
+}
+
+async fn write(tx: &mut Tx, workspace: WorkspaceId, planned: &[Planned], now: Time) -> Result<(), StoreError> {
+    let (mut settled, mut parked) = (Vec::new(), Vec::new());
+    for Planned { customer, outcome } in planned {
+        let (customer_id, version) = (customer.customer_id.as_str(), customer.dirty_version);
+        match outcome {
+            Ok((_, due_at)) => settled.push(Settled { customer_id, version, due_at: *due_at }),
+            Err(error) => {
+                tracing::error!(customer = customer_id, %error, "a customer could not be settled; it is set aside");
+                parked.push((customer_id, version, error.clone()));
             }
         }
-        payments::upsert(tx, workspace, &all.payments).await?;
-        let ties = all.ties.iter().map(|(mode, text, payment)| (*mode, text.as_str(), payment.as_str()));
-        payments::tie_refs(tx, workspace, ties).await?;
-        entries::append(tx, workspace, &all.entries).await?;
-        customers::settled(tx, workspace, &settled, now).await?;
-        customers::park(tx, workspace, &parked).await
     }
+    let writes = || planned.iter().filter_map(|planned| planned.outcome.as_ref().ok()).map(|(writes, _)| writes);
+    payments::upsert(tx, workspace, writes().flat_map(|writes| &writes.payments)).await?;
+    let ties = writes().flat_map(|writes| &writes.ties);
+    let ties = ties.map(|(mode, text, payment)| (*mode, text.as_str(), payment.as_str()));
+    payments::tie_refs(tx, workspace, ties).await?;
+    entries::append(tx, workspace, writes().flat_map(|writes| &writes.entries)).await?;
+    customers::settled(tx, workspace, &settled, now).await?;
+    customers::park(tx, workspace, &parked).await
 }
 
 /// Loads all facts of some customers.
@@ -283,8 +299,8 @@ pub(super) async fn load_known(
 }
 
 /// Leaves out the customers that somebody touched, joined or settled while they were being decided; they stay due.
-async fn still_due(tx: &mut Tx, workspace: WorkspaceId, decided: Vec<Decided>) -> Result<Vec<Decided>, StoreError> {
-    let same = customers::unchanged(tx, workspace, decided.iter().map(|decided| &decided.customer)).await?;
+async fn still_due(tx: &mut Tx, workspace: WorkspaceId, planned: Vec<Planned>) -> Result<Vec<Planned>, StoreError> {
+    let same = customers::unchanged(tx, workspace, planned.iter().map(|planned| &planned.customer)).await?;
     let same: HashSet<String> = same.into_iter().collect();
-    Ok(decided.into_iter().filter(|decided| same.contains(&decided.customer.customer_id)).collect())
+    Ok(planned.into_iter().filter(|planned| same.contains(&planned.customer.customer_id)).collect())
 }

@@ -136,7 +136,7 @@ impl TermsCache {
 async fn known_keys(tx: &mut Tx, workspace: WorkspaceId, changes: &[Keyed]) -> Result<BTreeSet<String>, StoreError> {
     let text = "SELECT c.natural_key
                 FROM v CROSS JOIN changes c
-                WHERE c.workspace_id = $1 AND c.natural_key = v.natural_key";
+                WHERE c.workspace_id = $1 AND c.natural_key = v.natural_key AND $among(c.natural_key, natural_key)";
     let rows = Rows::texts(&[("natural_key", Text)], changes.iter().map(|(key, _)| key.as_str()));
     let known: Vec<(String,)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(known.into_iter().map(|(key,)| key).collect())

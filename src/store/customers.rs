@@ -73,6 +73,7 @@ pub async fn lock(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str]) -> Result<(
     let text = "SELECT c.customer_id
                 FROM customers c
                 WHERE c.workspace_id = $1 AND c.customer_id IN (SELECT customer_id FROM v)
+                  AND $among(c.customer_id, customer_id)
                 ORDER BY c.customer_id
                 FOR UPDATE";
     let rows = Rows::texts(&[("customer_id", Text)], ids.iter().copied());
@@ -80,11 +81,14 @@ pub async fn lock(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str]) -> Result<(
     Ok(())
 }
 
-/// Says that something about these customers changed: they are due. Lock them first.
+/// Says that something about these customers changed: they are due, or stay due since they were. Lock them first.
 pub async fn touch(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str], now: Time) -> Result<(), StoreError> {
-    let text = "UPDATE customers SET dirty_version = dirty_version + 1, settle_due_at = $2
+    let text = "UPDATE customers
+                SET dirty_version = dirty_version + 1,
+                    settle_due_at = CASE WHEN settle_due_at < $2 THEN settle_due_at ELSE $2 END
                 FROM v
-                WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id";
+                WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id
+                  AND $among(customers.customer_id, customer_id)";
     let rows = Rows::texts(&[("customer_id", Text)], ids.iter().copied());
     rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
     Ok(())
@@ -93,7 +97,8 @@ pub async fn touch(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str], now: Time)
 /// Removes customers that were joined to others.
 pub async fn remove(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str]) -> Result<(), StoreError> {
     let text = "DELETE FROM customers
-                WHERE workspace_id = $1 AND customer_id IN (SELECT customer_id FROM v)";
+                WHERE workspace_id = $1 AND customer_id IN (SELECT customer_id FROM v)
+                  AND $among(customer_id, customer_id)";
     Rows::texts(&[("customer_id", Text)], ids.iter().copied()).execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -148,7 +153,7 @@ pub async fn unchanged(
     let text = "SELECT c.customer_id
                 FROM v CROSS JOIN customers c
                 WHERE c.workspace_id = $1 AND c.customer_id = v.customer_id AND c.dirty_version = v.dirty_version
-                  AND c.settle_due_at = v.due_at";
+                  AND c.settle_due_at = v.due_at AND $among(c.customer_id, customer_id)";
     let same: Vec<(String,)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(same.into_iter().map(|(id,)| id).collect())
 }
@@ -182,7 +187,8 @@ pub async fn settled(
                     failures = 0,
                     error = NULL
                 FROM v
-                WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id";
+                WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id
+                  AND $among(customers.customer_id, customer_id)";
     rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
     Ok(())
 }
@@ -198,7 +204,8 @@ pub async fn park(tx: &mut Tx, workspace: WorkspaceId, parked: &[(&str, i64, Str
                     error = v.error,
                     settle_due_at = CASE WHEN dirty_version = v.version THEN NULL ELSE settle_due_at END
                 FROM v
-                WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id";
+                WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id
+                  AND $among(customers.customer_id, customer_id)";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -264,7 +271,7 @@ pub async fn modes(
 ) -> Result<HashMap<String, Mode>, StoreError> {
     let text = "SELECT c.customer_id, c.mode
                 FROM v CROSS JOIN customers c
-                WHERE c.workspace_id = $1 AND c.customer_id = v.customer_id";
+                WHERE c.workspace_id = $1 AND c.customer_id = v.customer_id AND $among(c.customer_id, customer_id)";
     let rows: Vec<(String, i64)> =
         Rows::texts(&[("customer_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(rows.into_iter().map(|(id, mode)| (id, Mode::from_i64(mode))).collect())

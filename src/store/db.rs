@@ -29,6 +29,9 @@ const POSTGRES_CONNECTIONS: u32 = 12;
 /// Bulk statements come in a handful of sizes each, all of which stay prepared.
 const PREPARED_STATEMENTS: usize = 400;
 
+/// Rows that `SQLite`'s thread may be ahead of whoever reads them: a batch, so that the two do not take turns.
+const ROWS_IN_FLIGHT: usize = 1024;
+
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -246,6 +249,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
         .foreign_keys(true)
         .synchronous(SqliteSynchronous::Full)
         .statement_cache_capacity(PREPARED_STATEMENTS)
+        .row_buffer_size(ROWS_IN_FLIGHT)
         .pragma("temp_store", "memory")
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Warn, SLOW);

@@ -111,7 +111,11 @@ const COLUMNS: &[(&str, Column)] = &[
 ];
 
 /// Appends lines.
-pub async fn append(tx: &mut Tx, workspace: WorkspaceId, entries: &[Entry]) -> Result<(), StoreError> {
+pub async fn append(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    entries: impl IntoIterator<Item = &Entry>,
+) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     for entry in entries {
         rows.push([
@@ -211,7 +215,7 @@ pub async fn of_payments(
                        e.amount, e.currency, e.occurred_at, e.booked_at, e.available_at, e.event_id, e.payout_id,
                        e.reason, e.digest
                 FROM v CROSS JOIN entries e
-                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id";
+                WHERE e.workspace_id = $1 AND e.payment_id = v.payment_id AND $among(e.payment_id, payment_id)";
     let rows = Rows::texts(&[("payment_id", Text)], payments).fetch(tx, text, &[workspace.0.into()]).await?;
     let mut booked = read(rows)?;
     booked.sort_by(|a, b| a.entry.entry_id.cmp(&b.entry.entry_id));
@@ -348,85 +352,47 @@ pub async fn of_unknown_payments(tx: &mut Tx, workspace: WorkspaceId) -> Result<
     }))
 }
 
-/// The booking of a payout, beside what the payout says.
-#[derive(Debug, FromRow)]
+/// Ids of entries that nothing accounts for: commissions of no payment, payouts that there are not, lines of nothing,
+/// and kinds that nobody enters.
+pub async fn without_cause(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT e.entry_id
+             FROM entries e
+             LEFT JOIN payouts p ON p.workspace_id = e.workspace_id AND p.payout_id = e.payout_id
+             WHERE e.workspace_id = $1
+               AND (e.amount = 0
+                    OR e.kind IN ('adjustment', 'bonus')
+                    OR (e.kind IN ('accrual', 'reversal') AND (e.payment_id IS NULL OR e.program_key IS NULL))
+                    OR (e.kind IN ('payout', 'payout_return', 'carry') AND p.payout_id IS NULL))
+             ORDER BY e.entry_id
+             LIMIT 1000",
+        )
+        .bind(workspace.0)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// An entry about a payout.
+#[derive(Debug, Clone, FromRow)]
 pub struct PayoutLine {
     /// `po_…`
     pub payout_id: String,
-    /// What the entry takes.
+    /// `payout`, `payout_return` or `carry`.
+    pub kind: String,
+    /// Signed minor units.
     pub amount: i64,
-    /// What the payout pays; none where there is no such payout.
-    pub payout_amount: Option<i64>,
 }
 
-/// A payout that its lines in the ledger do not bear out.
-#[derive(Debug, FromRow)]
-pub struct PayoutFault {
-    /// `po_…`
-    pub payout_id: String,
-    /// What it should be.
-    pub due: i64,
-    /// What it is.
-    pub found: i64,
-}
-
-/// Approved payouts that have no line of their own, and others that have one.
-pub async fn misbooked_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutFault>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT p.payout_id, CASE WHEN b.approved_at IS NULL OR p.amount = 0 THEN 0 ELSE 1 END AS due,
-                    COUNT(e.entry_id) AS found
-             FROM payouts p
-             JOIN batches b ON b.workspace_id = p.workspace_id AND b.batch_id = p.batch_id
-             LEFT JOIN entries e
-                    ON e.workspace_id = p.workspace_id AND e.payout_id = p.payout_id AND e.kind = 'payout'
-             WHERE p.workspace_id = $1
-             GROUP BY p.payout_id, b.approved_at, p.amount
-             HAVING COUNT(e.entry_id) <> CASE WHEN b.approved_at IS NULL OR p.amount = 0 THEN 0 ELSE 1 END
-             ORDER BY p.payout_id
-             LIMIT 1000",
-        )
-        .bind(workspace.0)
-        .fetch_all(conn)
-        .await?
-    }))
-}
-
-/// Payouts whose reserved lines are not what they pay and carry on.
-pub async fn misreserved_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutFault>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT p.payout_id, p.amount + p.closing AS due, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) AS found
-             FROM payouts p
-             LEFT JOIN payout_entries r
-                    ON r.workspace_id = p.workspace_id AND r.payout_id = p.payout_id AND r.live = 1
-             LEFT JOIN entries e
-                    ON e.workspace_id = r.workspace_id AND e.entry_id = r.entry_id
-                   AND (e.payout_id IS NULL OR e.payout_id <> p.payout_id)
-             WHERE p.workspace_id = $1 AND p.status IN ('ready', 'approved', 'paid')
-             GROUP BY p.payout_id, p.amount, p.closing
-             HAVING CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) <> p.amount + p.closing
-             ORDER BY p.payout_id
-             LIMIT 1000",
-        )
-        .bind(workspace.0)
-        .fetch_all(conn)
-        .await?
-    }))
-}
-
-/// The entries by which payouts were booked.
-pub async fn of_payouts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<PayoutLine>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT e.payout_id, e.amount, p.amount AS payout_amount
-             FROM entries e
-             LEFT JOIN payouts p ON p.workspace_id = e.workspace_id AND p.payout_id = e.payout_id
-             WHERE e.workspace_id = $1 AND e.kind = 'payout'
-             ORDER BY e.entry_id",
-        )
-        .bind(workspace.0)
-        .fetch_all(conn)
-        .await?
-    }))
+/// The entries about some payouts.
+pub async fn of_payouts(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payouts: impl IntoIterator<Item = &str>,
+) -> Result<Vec<PayoutLine>, StoreError> {
+    let text = "SELECT e.payout_id, e.kind, e.amount
+                FROM v CROSS JOIN entries e
+                WHERE e.workspace_id = $1 AND e.payout_id = v.payout_id AND $among(e.payout_id, payout_id)";
+    Rows::texts(&[("payout_id", Text)], payouts).fetch(tx, text, &[workspace.0.into()]).await
 }

@@ -5,10 +5,14 @@ use std::collections::HashSet;
 use sqlx::FromRow;
 
 use super::rows::Column::{Bytes, Int, Text};
-use super::rows::{Cell, Rows};
+use super::rows::{Cell, Column, Rows};
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
+
+mod lines;
+
+pub use lines::{EventLine, about_nobody, counts, list, of_id, recorded_page};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,7 +105,7 @@ pub struct NewEvent {
     pub codec: i64,
 }
 
-const NEW: &[(&str, Column_)] = &[
+const NEW: &[(&str, Column)] = &[
     ("workspace_id", Int),
     ("event_id", Text),
     ("shape", Int),
@@ -110,13 +114,9 @@ const NEW: &[(&str, Column_)] = &[
     ("created_at", Int),
     ("received_at", Int),
     ("source", Text),
-    ("status", Int),
-    ("reason", Text),
     ("payload_codec", Int),
     ("payload", Bytes),
 ];
-
-type Column_ = super::rows::Column;
 
 /// What makes an event the same: workspace, id and shape.
 pub type EventKey = (i64, String, i64);
@@ -125,7 +125,6 @@ pub type EventKey = (i64, String, i64);
 pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<EventKey>, StoreError> {
     let mut rows = Rows::new(NEW);
     for event in events {
-        let status = if event.ignored.is_some() { EventStatus::Ignored } else { EventStatus::Pending };
         rows.push([
             event.workspace.0.into(),
             (&event.id).into(),
@@ -135,21 +134,51 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<EventKey
             micros(event.created).into(),
             micros(event.received).into(),
             event.source.as_str().into(),
-            status.as_i64().into(),
-            event.ignored.as_deref().into(),
             event.codec.into(),
             event.payload.as_slice().into(),
         ]);
     }
-    let text = "INSERT INTO events (workspace_id, event_id, shape, mode, type, created_at, received_at, source, status,
-                                    reason, payload_codec, payload)
-                SELECT workspace_id, event_id, shape, mode, type, created_at, received_at, source, status,
-                       reason, payload_codec, payload
+    let text = "INSERT INTO events (workspace_id, event_id, shape, mode, type, created_at, received_at, source,
+                                    payload_codec, payload)
+                SELECT workspace_id, event_id, shape, mode, type, created_at, received_at, source,
+                       payload_codec, payload
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, event_id, shape) DO NOTHING
                 RETURNING workspace_id, event_id, shape";
-    Ok(rows.fetch::<EventKey>(tx, text, &[]).await?.into_iter().collect())
+    let new: HashSet<EventKey> = rows.fetch::<EventKey>(tx, text, &[]).await?.into_iter().collect();
+    queue(tx, events, &new).await?;
+    Ok(new)
+}
+
+/// Queues new events for reading, but for those that are ignored.
+async fn queue(tx: &mut Tx, events: &[NewEvent], new: &HashSet<EventKey>) -> Result<(), StoreError> {
+    let mut unread =
+        Rows::new(&[("workspace_id", Int), ("received_at", Int), ("event_id", Text), ("shape", Int), ("mode", Int)]);
+    let mut ignored =
+        Rows::new(&[("workspace_id", Int), ("event_id", Text), ("shape", Int), ("mode", Int), ("reason", Text)]);
+    let mut left = new.clone();
+    for event in events {
+        // The same event twice at once: the first is the one that was stored.
+        if !left.remove(&(event.workspace.0, event.id.clone(), event.shape)) {
+            continue;
+        }
+        let (workspace, id, shape, mode): (Cell<'_>, Cell<'_>, Cell<'_>, Cell<'_>) =
+            (event.workspace.0.into(), (&event.id).into(), event.shape.into(), event.mode.as_i64().into());
+        match &event.ignored {
+            Some(reason) => ignored.push([workspace, id, shape, mode, reason.into()]),
+            None => unread.push([workspace, micros(event.received).into(), id, shape, mode]),
+        }
+    }
+    let text = "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
+                SELECT workspace_id, received_at, event_id, shape, mode
+                FROM v";
+    unread.execute(tx, text, &[]).await?;
+    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason)
+                SELECT workspace_id, event_id, shape, mode, 2, reason
+                FROM v";
+    ignored.execute(tx, text, &[]).await?;
+    Ok(())
 }
 
 /// An event with its body.
@@ -160,9 +189,7 @@ pub struct StoredEvent {
     /// Which shape.
     pub shape: i64,
     mode: i64,
-    status: i64,
-    /// Why it was ignored, before it was replayed.
-    pub reason: Option<String>,
+    received_at: i64,
     /// How the body is written.
     pub payload_codec: i64,
     /// The body.
@@ -175,27 +202,27 @@ impl StoredEvent {
         Mode::from_i64(self.mode)
     }
 
-    /// What became of it.
-    pub fn status(&self) -> EventStatus {
-        EventStatus::from_i64(self.status)
+    /// When the bridge got it.
+    pub fn received(&self) -> Time {
+        from_micros(self.received_at)
     }
 }
 
 /// The oldest events that nobody has read yet.
 pub async fn pending(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec<StoredEvent>, StoreError> {
-    Ok(on!(tx, conn => {
+    let keys: Vec<(String, i64)> = on!(tx, conn => {
         sqlx::query_as(
-            "SELECT event_id, shape, mode, status, reason, payload_codec, payload
-             FROM events
-             WHERE workspace_id = $1 AND status = 0
-             ORDER BY received_at
+            "SELECT event_id, shape FROM unread
+             WHERE workspace_id = $1
+             ORDER BY received_at, event_id, shape
              LIMIT $2",
         )
         .bind(workspace.0)
         .bind(limit)
         .fetch_all(conn)
         .await?
-    }))
+    });
+    by_keys(tx, workspace, keys.iter().map(|(id, shape)| (id.as_str(), *shape))).await
 }
 
 /// Events by id and shape, with their bodies.
@@ -208,46 +235,11 @@ pub async fn by_keys(
     for (id, shape) in keys {
         rows.push([id.into(), shape.into()]);
     }
-    let text = "SELECT e.event_id, e.shape, e.mode, e.status, e.reason, e.payload_codec, e.payload
+    let text = "SELECT e.event_id, e.shape, e.mode, e.received_at, e.payload_codec, e.payload
                 FROM v CROSS JOIN events e
-                WHERE e.workspace_id = $1 AND e.event_id = v.event_id AND e.shape = v.shape";
+                WHERE e.workspace_id = $1 AND e.event_id = v.event_id AND e.shape = v.shape
+                  AND $among(e.event_id, event_id)";
     rows.fetch(tx, text, &[workspace.0.into()]).await
-}
-
-/// How many recorded events are of types `LIKE` a pattern.
-pub async fn recorded_of_type(tx: &mut Tx, workspace: WorkspaceId, pattern: &str) -> Result<i64, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE workspace_id = $1 AND status = 1 AND type LIKE $2")
-            .bind(workspace.0)
-            .bind(pattern)
-            .fetch_one(conn)
-            .await?
-    }))
-}
-
-/// A page of recorded events in order of id and shape, after `after`, with their bodies.
-pub async fn recorded_page(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    after: Option<(&str, i64)>,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, StoreError> {
-    let (id, shape) = after.unwrap_or(("", i64::MIN));
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT event_id, shape, mode, status, reason, payload_codec, payload
-             FROM events
-             WHERE workspace_id = $1 AND (event_id, shape) > ($2, $3) AND status = 1
-             ORDER BY event_id, shape
-             LIMIT $4",
-        )
-        .bind(workspace.0)
-        .bind(id)
-        .bind(shape)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?
-    }))
 }
 
 /// What became of an event, to be written.
@@ -257,137 +249,56 @@ pub struct Outcome<'a> {
     pub event_id: &'a str,
     /// Which shape.
     pub shape: i64,
-    /// What became of it.
-    pub status: EventStatus,
-    /// Why it is ignored.
-    pub reason: Option<&'a str>,
-    /// Why it failed.
-    pub error: Option<&'a str>,
-}
-
-/// Writes what became of events.
-pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>]) -> Result<(), StoreError> {
-    let mut recorded = Rows::new(&[("event_id", Text), ("shape", Int)]);
-    let mut others =
-        Rows::new(&[("event_id", Text), ("shape", Int), ("status", Int), ("reason", Text), ("error", Text)]);
-    for outcome in outcomes {
-        let (id, shape): (Cell<'_>, Cell<'_>) = (outcome.event_id.into(), outcome.shape.into());
-        if outcome.status == EventStatus::Recorded {
-            recorded.push([id, shape]);
-        } else {
-            let status = outcome.status.as_i64().into();
-            others.push([id, shape, status, outcome.reason.into(), outcome.error.into()]);
-        }
-    }
-    let text = "UPDATE events SET status = 1, reason = NULL, error = NULL
-                FROM v
-                WHERE events.workspace_id = $1 AND events.event_id = v.event_id AND events.shape = v.shape";
-    recorded.execute(tx, text, &[workspace.0.into()]).await?;
-    let text = "UPDATE events SET status = v.status, reason = v.reason, error = v.error
-                FROM v
-                WHERE events.workspace_id = $1 AND events.event_id = v.event_id AND events.shape = v.shape";
-    others.execute(tx, text, &[workspace.0.into()]).await?;
-    Ok(())
-}
-
-/// An event without its body, for lists.
-#[derive(Debug, FromRow)]
-pub struct EventLine {
-    /// `evt_…`
-    pub event_id: String,
-    /// Which shape.
-    pub shape: i64,
-    mode: i64,
-    /// `invoice.paid` and so on.
-    #[sqlx(rename = "type")]
-    pub kind: String,
-    created_at: i64,
-    received_at: i64,
-    /// By which way it came.
-    pub source: String,
-    status: i64,
-    /// Why it is ignored.
-    pub reason: Option<String>,
-    /// Why it failed.
-    pub error: Option<String>,
-}
-
-impl EventLine {
     /// Which book.
-    pub fn mode(&self) -> Mode {
-        Mode::from_i64(self.mode)
-    }
-
-    /// What became of it.
-    pub fn status(&self) -> EventStatus {
-        EventStatus::from_i64(self.status)
-    }
-
-    /// Stripe's `created`.
-    pub fn created(&self) -> Time {
-        from_micros(self.created_at)
-    }
-
-    /// When the bridge got it.
-    pub fn received(&self) -> Time {
-        from_micros(self.received_at)
-    }
+    pub mode: Mode,
+    /// When the bridge got it: its place in the queue.
+    pub received: Time,
+    /// Ignored or failed, and why; recorded where `None`.
+    pub unrecorded: Option<Unrecorded<'a>>,
 }
 
-/// A page of events of one status (or all) in order of id, after `after`.
-pub async fn list(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    mode: Mode,
-    status: Option<EventStatus>,
-    after: Option<&str>,
-    limit: i64,
-) -> Result<Vec<EventLine>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT event_id, shape, mode, type, created_at, received_at, source, status, reason, error
-             FROM events
-             WHERE workspace_id = $1 AND event_id > $2 AND mode = $3 AND ($4 < 0 OR status = $4)
-             ORDER BY event_id, shape
-             LIMIT $5",
-        )
-        .bind(workspace.0)
-        .bind(after.unwrap_or_default())
-        .bind(mode.as_i64())
-        .bind(status.map_or(-1, EventStatus::as_i64))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?
-    }))
+/// Why an event has no facts.
+#[derive(Debug, Clone, Copy)]
+pub enum Unrecorded<'a> {
+    /// The reason.
+    Ignored(&'a str),
+    /// The error.
+    Failed(&'a str),
 }
 
-/// Every shape of one event, without bodies.
-pub async fn of_id(tx: &mut Tx, workspace: WorkspaceId, event_id: &str) -> Result<Vec<EventLine>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT event_id, shape, mode, type, created_at, received_at, source, status, reason, error
-             FROM events
-             WHERE workspace_id = $1 AND event_id = $2
-             ORDER BY shape",
-        )
-        .bind(workspace.0)
-        .bind(event_id)
-        .fetch_all(conn)
-        .await?
-    }))
-}
-
-/// How many events of each mode and status there are.
-pub async fn counts(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<(Mode, EventStatus, i64)>, StoreError> {
-    let rows: Vec<(i64, i64, i64)> = on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT mode, status, COUNT(*) FROM events WHERE workspace_id = $1 GROUP BY mode, status ORDER BY 1, 2",
-        )
-        .bind(workspace.0)
-        .fetch_all(conn)
-        .await?
-    });
-    Ok(rows.into_iter().map(|(mode, status, n)| (Mode::from_i64(mode), EventStatus::from_i64(status), n)).collect())
+/// Takes events out of the queue and writes what became of them.
+pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>]) -> Result<(), StoreError> {
+    let mut read = Rows::new(&[("received_at", Int), ("event_id", Text), ("shape", Int)]);
+    let mut unrecorded = Rows::new(&[
+        ("event_id", Text),
+        ("shape", Int),
+        ("mode", Int),
+        ("status", Int),
+        ("reason", Text),
+        ("error", Text),
+    ]);
+    for outcome in outcomes {
+        read.push([micros(outcome.received).into(), outcome.event_id.into(), outcome.shape.into()]);
+        let (status, reason, error) = match outcome.unrecorded {
+            None => continue,
+            Some(Unrecorded::Ignored(reason)) => (EventStatus::Ignored, Some(reason), None),
+            Some(Unrecorded::Failed(error)) => (EventStatus::Failed, None, Some(error)),
+        };
+        let (id, shape, mode) = (outcome.event_id.into(), outcome.shape.into(), outcome.mode.as_i64().into());
+        unrecorded.push([id, shape, mode, status.as_i64().into(), reason.into(), error.into()]);
+    }
+    let text = "DELETE FROM unread
+                WHERE workspace_id = $1 AND (received_at, event_id, shape) IN (SELECT received_at, event_id, shape FROM v)
+                  AND $among(received_at, received_at)";
+    read.execute(tx, text, &[workspace.0.into()]).await?;
+    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason, error)
+                SELECT $1, event_id, shape, mode, status, reason, error
+                FROM v
+                WHERE TRUE
+                ON CONFLICT (workspace_id, event_id, shape) DO UPDATE SET
+                    status = excluded.status, reason = excluded.reason, error = excluded.error";
+    unrecorded.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
 }
 
 /// Which events to read again.
@@ -401,23 +312,32 @@ pub enum Replay<'a> {
 
 /// Makes events pending again; tells how many.
 pub async fn replay(tx: &mut Tx, workspace: WorkspaceId, which: Replay<'_>) -> Result<u64, StoreError> {
-    Ok(match which {
-        Replay::Failed => on!(tx, conn => {
-            sqlx::query("UPDATE events SET status = 0, error = NULL WHERE workspace_id = $1 AND status = 3")
-                .bind(workspace.0)
-                .execute(conn)
-                .await?
-                .rows_affected()
-        }),
-        Replay::One(id) => on!(tx, conn => {
-            sqlx::query(
-                "UPDATE events SET status = 0, error = NULL WHERE workspace_id = $1 AND event_id = $2",
-            )
-            .bind(workspace.0)
-            .bind(id)
-            .execute(conn)
-            .await?
-            .rows_affected()
-        }),
-    })
+    let (queue, forget, id) = match which {
+        Replay::Failed => (
+            "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
+             SELECT e.workspace_id, e.received_at, e.event_id, e.shape, e.mode
+             FROM unrecorded x CROSS JOIN events e
+             WHERE x.workspace_id = $1 AND x.status = 3 AND COALESCE($2, '') = ''
+               AND e.workspace_id = x.workspace_id AND e.event_id = x.event_id AND e.shape = x.shape
+             ON CONFLICT (workspace_id, received_at, event_id, shape) DO NOTHING",
+            "DELETE FROM unrecorded WHERE workspace_id = $1 AND status = 3 AND COALESCE($2, '') = ''",
+            None,
+        ),
+        Replay::One(id) => (
+            "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
+             SELECT workspace_id, received_at, event_id, shape, mode
+             FROM events
+             WHERE workspace_id = $1 AND event_id = $2
+             ON CONFLICT (workspace_id, received_at, event_id, shape) DO NOTHING",
+            "DELETE FROM unrecorded WHERE workspace_id = $1 AND event_id = $2",
+            Some(id),
+        ),
+    };
+    let again = on!(tx, conn => {
+        sqlx::query(queue).bind(workspace.0).bind(id).execute(conn).await?.rows_affected()
+    });
+    on!(tx, conn => {
+        sqlx::query(forget).bind(workspace.0).bind(id).execute(conn).await?;
+    });
+    Ok(again)
 }

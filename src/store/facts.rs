@@ -65,7 +65,7 @@ pub async fn of_customers(
 ) -> Result<Vec<StoredFacts>, StoreError> {
     let text = "SELECT f.customer_id, f.event_id, f.shape, f.body
                 FROM v CROSS JOIN facts f
-                WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id";
+                WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id AND $among(f.customer_id, customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
 }
 
@@ -77,7 +77,7 @@ pub async fn give(tx: &mut Tx, workspace: WorkspaceId, joined: &[(String, String
     }
     let text = "UPDATE facts SET customer_id = v.winner
                 FROM v
-                WHERE facts.workspace_id = $1 AND facts.customer_id = v.loser";
+                WHERE facts.workspace_id = $1 AND facts.customer_id = v.loser AND $among(facts.customer_id, loser)";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -105,6 +105,6 @@ pub async fn existing(
     let text = "SELECT f.event_id, f.shape
                 FROM v CROSS JOIN facts f
                 WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id AND f.event_id = v.event_id
-                  AND f.shape = v.shape";
+                  AND f.shape = v.shape AND $among(f.customer_id, customer_id)";
     rows.fetch(tx, text, &[workspace.0.into()]).await
 }

@@ -51,7 +51,7 @@ pub async fn clicks(
 ) -> Result<HashMap<String, Click>, StoreError> {
     let text = "SELECT c.click_id, c.partner_key, c.program_key, c.clicked_at, c.entered_at
                 FROM v CROSS JOIN clicks c
-                WHERE c.workspace_id = $1 AND c.click_id = v.click_id";
+                WHERE c.workspace_id = $1 AND c.click_id = v.click_id AND $among(c.click_id, click_id)";
     let rows: Vec<(String, String, Option<String>, i64, i64)> =
         Rows::texts(&[("click_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(rows
@@ -139,7 +139,8 @@ pub async fn promotion_texts(
     }
     let text = "SELECT p.promotion_code_id, p.code
                 FROM v CROSS JOIN promotion_codes p
-                WHERE p.workspace_id = $1 AND p.mode = v.mode AND p.promotion_code_id = v.id";
+                WHERE p.workspace_id = $1 AND p.mode = v.mode AND p.promotion_code_id = v.id
+                  AND $among(p.promotion_code_id, id)";
     let found: Vec<(String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(found.into_iter().collect())
 }

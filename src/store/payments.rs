@@ -128,7 +128,11 @@ const COLUMNS: &[(&str, Column)] = &[
 ];
 
 /// Writes payments, new or decided anew.
-pub async fn upsert(tx: &mut Tx, workspace: WorkspaceId, payments: &[Payment]) -> Result<(), StoreError> {
+pub async fn upsert(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    payments: impl IntoIterator<Item = &Payment>,
+) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
     for payment in payments {
         rows.push([
@@ -176,7 +180,7 @@ pub async fn of_customers(
     let text = "SELECT p.payment_id, p.mode, p.customer_id, p.ref, p.kind, p.currency, p.paid, p.taken_back, p.paid_at,
                        p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into
                 FROM v CROSS JOIN payments p
-                WHERE p.workspace_id = $1 AND p.customer_id = v.customer_id";
+                WHERE p.workspace_id = $1 AND p.customer_id = v.customer_id AND $among(p.customer_id, customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
 }
 
@@ -188,7 +192,7 @@ pub async fn give(tx: &mut Tx, workspace: WorkspaceId, joined: &[(String, String
     }
     let text = "UPDATE payments SET customer_id = v.winner
                 FROM v
-                WHERE payments.workspace_id = $1 AND payments.customer_id = v.loser";
+                WHERE payments.workspace_id = $1 AND payments.customer_id = v.loser AND $among(payments.customer_id, loser)";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -205,7 +209,7 @@ pub async fn by_refs(
     }
     let text = "SELECT r.mode, r.ref, r.payment_id
                 FROM v CROSS JOIN payment_refs r
-                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref";
+                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref AND $among(r.ref, ref)";
     let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(found.into_iter().map(|(mode, text, payment)| ((Mode::from_i64(mode), text), payment)).collect())
 }

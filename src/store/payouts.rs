@@ -496,3 +496,47 @@ pub async fn mark_paid(
     });
     Ok(changed == 1)
 }
+
+/// What a payout says, and what the entries that it is made of say.
+#[derive(Debug, Clone, FromRow)]
+pub struct Made {
+    /// `po_…`
+    pub payout_id: String,
+    /// `ready`, `rolled_over`, `approved` or `paid`.
+    pub status: String,
+    /// What is paid.
+    pub amount: i64,
+    /// What stays.
+    pub closing: i64,
+    /// Opening + earned − reversed + adjustments.
+    pub stated: i64,
+    /// How many entries it was made of when it was closed.
+    pub entry_count: i64,
+    /// How many belong to it now, its own booking included.
+    pub entries: i64,
+    /// Their sum.
+    pub sum: i64,
+}
+
+/// A page of payouts, in order of their ids, beside the entries that each is made of.
+pub async fn made_of(tx: &mut Tx, workspace: WorkspaceId, after: &str, limit: i64) -> Result<Vec<Made>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT p.payout_id, p.status, p.amount, p.closing,
+                    p.opening + p.earned - p.reversed + p.adjustments AS stated, p.entry_count,
+                    COUNT(e.entry_id) AS entries, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) AS sum
+             FROM (SELECT * FROM payouts WHERE workspace_id = $1 AND payout_id > $2 ORDER BY payout_id LIMIT $3) p
+             LEFT JOIN payout_entries r ON r.workspace_id = $1 AND r.payout_id = p.payout_id
+             LEFT JOIN entries e ON e.workspace_id = $1 AND e.entry_id = r.entry_id
+                                AND e.partner_key = p.partner_key AND e.currency = p.currency
+             GROUP BY p.payout_id, p.status, p.amount, p.closing, p.opening, p.earned, p.reversed, p.adjustments,
+                      p.entry_count
+             ORDER BY p.payout_id",
+        )
+        .bind(workspace.0)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}

@@ -19,7 +19,7 @@ pub async fn owners(
     }
     let text = "SELECT r.mode, r.ref, r.customer_id
                 FROM v CROSS JOIN refs r
-                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref";
+                WHERE r.workspace_id = $1 AND r.mode = v.mode AND r.ref = v.ref AND $among(r.ref, ref)";
     let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(found.into_iter().map(|(mode, text, owner)| ((Mode::from_i64(mode), text), owner)).collect())
 }
@@ -55,7 +55,7 @@ pub async fn give_shared_keys(
     }
     let text = "UPDATE refs SET customer_id = v.winner
                 FROM v
-                WHERE refs.workspace_id = $1 AND refs.customer_id = v.loser
+                WHERE refs.workspace_id = $1 AND refs.customer_id = v.loser AND $among(refs.customer_id, loser)
                   AND refs.ref >= 'key:' AND refs.ref < 'key;'";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
@@ -80,24 +80,25 @@ pub async fn note_clues(
     Ok(())
 }
 
-/// The customers that some clues find, in either book.
-pub async fn found_by(
+/// The customers that some clues find; none where there are more than `few`.
+pub async fn few_found_by(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    clues: impl IntoIterator<Item = &str>,
-) -> Result<Vec<String>, StoreError> {
+    clues: impl IntoIterator<Item = (Mode, &str)>,
+    few: usize,
+) -> Result<Option<Vec<String>>, StoreError> {
     let mut rows = Rows::new(&[("mode", Int), ("clue", Text)]);
-    for clue in clues {
-        for mode in Mode::ALL {
-            rows.push([mode.as_i64().into(), clue.into()]);
-        }
+    for (mode, clue) in clues {
+        rows.push([mode.as_i64().into(), clue.into()]);
     }
-    let text = "SELECT c.customer_id
+    let text = "SELECT DISTINCT c.customer_id
                 FROM v CROSS JOIN clues c
-                WHERE c.workspace_id = $1 AND c.mode = v.mode AND c.clue = v.clue";
-    let found: Vec<(String,)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+                WHERE c.workspace_id = $1 AND c.mode = v.mode AND c.clue = v.clue AND $among(c.clue, clue)
+                LIMIT $2";
+    let limit = i64::try_from(few + 1).unwrap_or(i64::MAX);
+    let found: Vec<(String,)> = rows.fetch(tx, text, &[workspace.0.into(), limit.into()]).await?;
     let mut found: Vec<String> = found.into_iter().map(|(id,)| id).collect();
     found.sort_unstable();
     found.dedup();
-    Ok(found)
+    Ok((found.len() <= few).then_some(found))
 }

@@ -9,6 +9,9 @@ use crate::domain::Time;
 use crate::ids::Ids;
 use crate::on;
 
+/// So many customers are woken at once, without a job.
+pub const FEW: usize = 256;
+
 /// Whom a change concerns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whom {

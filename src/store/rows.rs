@@ -8,6 +8,9 @@
 //! `PostgreSQL` gets one array for each column (`UNNEST`), so that the statement's text is always the same. `SQLite`
 //! gets `VALUES` with bare `?` (numbered ones are four times slower), in few distinct sizes, so that each is prepared
 //! once. The text's own parameters are `$1, $2, …` on both.
+//!
+//! `$among(t.ref, ref)` repeats what a join with `v` says anyway, as `t.ref = ANY(array of v.ref)` on `PostgreSQL` and
+//! `TRUE` on `SQLite`: whatever a planner knows or thinks of the size of a table, it then goes in by the index.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -207,6 +210,7 @@ impl<'a> Rows<'a> {
                     sql.push('?');
                     binds.push(&args[number - 1]);
                 }
+                Piece::Among { .. } => sql.push_str("TRUE"),
             }
         }
         (sql, binds)
@@ -232,6 +236,11 @@ impl<'a> Rows<'a> {
                 Piece::Text(text) => sql.push_str(text),
                 Piece::Parameter(number) => {
                     write!(sql, "${}", self.columns.len() + number).expect("a String takes any text");
+                }
+                Piece::Among { what, column } => {
+                    let at = self.columns.iter().position(|(name, _)| *name == column);
+                    let at = at.expect("`$among` names a column of the rows") + 1;
+                    write!(sql, "{what} = ANY(${at})").expect("a String takes any text");
                 }
             }
         }
@@ -288,6 +297,7 @@ fn bytes<'c>(cell: &'c Cell<'_>) -> &'c [u8] {
 enum Piece<'t> {
     Text(&'t str),
     Parameter(usize),
+    Among { what: &'t str, column: &'t str },
 }
 
 /// A statement's text, cut at its parameters `$1, $2, …`.
@@ -296,6 +306,12 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
+        }
+        if let Some(after) = rest.strip_prefix("$among(") {
+            let (inside, later) = after.split_once(')').expect("`$among` is closed");
+            let (what, column) = inside.split_once(", ").expect("`$among` says what, and among which column");
+            rest = later;
+            return Some(Piece::Among { what, column });
         }
         if let Some(after) = rest.strip_prefix('$') {
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
@@ -327,15 +343,18 @@ mod tests {
         let mut rows = Rows::new(&[("ref", Column::Text), ("at", Column::Int)]);
         rows.push(["a".into(), 1.into()]);
         rows.push(["b".into(), 2.into()]);
-        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2";
+        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND $among(t.ref, ref)";
         let args = [Cell::from(7), Cell::from(8)];
         let (sqlite, binds) = rows.for_sqlite(&rows.cells, text, &args);
-        assert_eq!(sqlite, "WITH v (ref, at) AS (VALUES (?,?),(?,?)) SELECT ref FROM v WHERE at > ? AND ? = ?");
+        assert_eq!(
+            sqlite,
+            "WITH v (ref, at) AS (VALUES (?,?),(?,?)) SELECT ref FROM v WHERE at > ? AND ? = ? AND TRUE"
+        );
         assert_eq!(binds.len(), 7);
         assert_eq!(
             rows.for_postgres(text),
             "WITH v (ref, at) AS (SELECT * FROM UNNEST($1::text[], $2::bigint[])) \
-             SELECT ref FROM v WHERE at > $4 AND $3 = $4"
+             SELECT ref FROM v WHERE at > $4 AND $3 = $4 AND t.ref = ANY($1)"
         );
     }
 }

@@ -73,7 +73,11 @@ fn every_change_is_told() {
             "UPDATE events SET payload_codec = 0, payload = CAST('{}' AS BLOB) WHERE event_id = 'evt_03'",
         ),
         ("an event's facts are deleted", "DELETE FROM facts WHERE event_id = 'evt_06'"),
-        ("an event is marked as ignored", "UPDATE events SET status = 2 WHERE event_id = 'evt_06'"),
+        (
+            "an event is marked as ignored",
+            "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason)
+             SELECT workspace_id, event_id, shape, mode, 2, 'unknown_type' FROM events WHERE event_id = 'evt_06'",
+        ),
         ("a term is changed", r#"UPDATE changes SET body = REPLACE(body, '"percent":"20"', '"percent":"90"')"#),
     ] {
         let said = after(&home, sql);

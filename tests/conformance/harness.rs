@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::TimeDelta;
 use commission_bridge::clock::Clock;
 use commission_bridge::domain::Time;
-use commission_bridge::domain::terms::{Change, Duration, ENGINE, Earn, Profile, ProgramTerms, Rule, Settings, Status};
+use commission_bridge::domain::terms::{
+    Change, Duration, ENGINE, Earn, Method, PayoutMethod, Profile, ProgramTerms, Rule, Settings, Status,
+};
 use commission_bridge::ids::Ids;
 use commission_bridge::intake::{Accepted, Inbox, Incoming, SubmitError};
 use commission_bridge::ledger::Ledger;
+use commission_bridge::program::{self, RepriceClosed};
 use commission_bridge::store::changes::{self, Entering, Keyed};
 use commission_bridge::store::entries::{self, Balance, Booked};
 use commission_bridge::store::events::{self, EventLine, Source};
@@ -37,7 +40,12 @@ pub struct World {
 
 enum Place {
     Directory(#[allow(dead_code)] tempfile::TempDir),
-    Database { server: String, name: String },
+    Database {
+        server: String,
+        name: String,
+    },
+    /// Another world's.
+    Shared,
 }
 
 impl World {
@@ -62,15 +70,36 @@ impl World {
 
     async fn open(url: String, place: Place) -> Self {
         let db = Db::open(&url).await.unwrap();
-        let clock = Clock::by_hand(START.parse().unwrap());
+        Self::of(url, db, place, "default", START.parse().unwrap()).await
+    }
+
+    async fn of(url: String, db: Db, place: Place, key: &str, start: Time) -> Self {
+        let clock = Clock::by_hand(start);
         let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids: Ids::counting() };
         let wake = Arc::new(Notify::new());
         let (inbox, _) = Inbox::start(db.clone(), clock.clone(), wake.clone());
         let worker = Worker::new(ledger.clone(), wake);
         let mut tx = db.write(Urgency::Now).await.unwrap();
-        let workspace = workspaces::ensure(&mut tx, "default", clock.now()).await.unwrap();
+        let workspace = workspaces::ensure(&mut tx, key, clock.now()).await.unwrap();
         tx.commit().await.unwrap();
         Self { url, db, clock, ledger, inbox, worker, workspace, place }
+    }
+
+    /// A further workspace in the same database, with a clock and a worker of its own. Those before are struck off the
+    /// list, so that the worker has nobody else to look after.
+    pub async fn another(&self, key: &str, start: Time) -> Self {
+        let world = Self::of(self.url.clone(), self.db.clone(), Place::Shared, key, start).await;
+        let mut tx = self.db.write(Urgency::Now).await.unwrap();
+        commission_bridge::on!(tx, conn => {
+            sqlx::query("DELETE FROM workspaces WHERE workspace_id < $1")
+                .bind(world.workspace.0)
+                .execute(conn)
+                .await
+                .map(|_| ())
+                .unwrap();
+        });
+        tx.commit().await.unwrap();
+        world
     }
 
     /// Removes the database. A test that failed leaves it behind for a look.
@@ -87,8 +116,19 @@ impl World {
     }
 
     pub async fn submit(&self, event: &Value) -> Result<Accepted, SubmitError> {
-        let body = serde_json::to_vec(event).unwrap();
-        self.inbox.submit(Incoming { workspace: self.workspace, source: Source::Webhook, body: &body }).await
+        self.submit_body(&serde_json::to_vec(event).unwrap()).await
+    }
+
+    pub async fn submit_body(&self, body: &[u8]) -> Result<Accepted, SubmitError> {
+        self.inbox.submit(Incoming { workspace: self.workspace, source: Source::Webhook, body }).await
+    }
+
+    /// Brings many events at once, as a file of them does.
+    pub async fn import(&self, events: &[Value]) {
+        let bodies: Vec<Vec<u8>> = events.iter().map(|event| serde_json::to_vec(event).unwrap()).collect();
+        let incoming = |body| Incoming { workspace: self.workspace, source: Source::Import, body };
+        let incoming: Vec<Incoming<'_>> = bodies.iter().map(|body| incoming(body.as_slice())).collect();
+        self.inbox.import(&incoming).await.unwrap();
     }
 
     /// Brings events and does all that is due then.
@@ -106,10 +146,35 @@ impl World {
     pub async fn enter(&self, changes: &[Change]) -> usize {
         let keyed: Vec<Keyed> =
             changes.iter().map(|change| (serde_json::to_string(change).unwrap(), change.clone())).collect();
+        self.enter_keyed(&keyed).await
+    }
+
+    /// Enters a change whatever was entered before.
+    pub async fn enter_once_more(&self, change: &Change) {
+        let mut tx = self.db.read().await.unwrap();
+        let seq = self.db.terms(&mut tx, self.workspace).await.unwrap().seq;
+        tx.rollback().await.unwrap();
+        assert_eq!(self.enter_keyed(&[(format!("test/{seq}"), change.clone())]).await, 1);
+    }
+
+    async fn enter_keyed(&self, keyed: &[Keyed]) -> usize {
         let mut tx = self.db.write(Urgency::Now).await.unwrap();
         let mut terms = changes::terms_for_change(&mut tx, self.workspace).await.unwrap();
         let entering = Entering { workspace: self.workspace, author: "test", now: self.now(), ids: &self.ledger.ids };
-        let appended = changes::append(&mut tx, &entering, &mut terms, &keyed).await.unwrap();
+        let appended = changes::append(&mut tx, &entering, &mut terms, keyed).await.unwrap();
+        tx.commit().await.unwrap();
+        appended
+    }
+
+    /// Applies a program file, as the command does; tells how many changes it made.
+    pub async fn apply(&self, text: &str) -> usize {
+        let file = program::parse(text, "program.toml").unwrap_or_else(|error| panic!("{error}"));
+        let mut tx = self.db.write(Urgency::Now).await.unwrap();
+        let mut terms = changes::terms_for_change(&mut tx, self.workspace).await.unwrap();
+        let plan = program::plan(&file, &terms, self.now(), None, RepriceClosed::No);
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        let entering = Entering { workspace: self.workspace, author: "test", now: self.now(), ids: &self.ledger.ids };
+        let appended = changes::append(&mut tx, &entering, &mut terms, &plan.changes).await.unwrap();
         tx.commit().await.unwrap();
         appended
     }
@@ -127,14 +192,44 @@ impl World {
     }
 
     pub async fn entries(&self) -> Vec<Booked> {
+        let (mut all, mut tx) = (Vec::new(), self.db.read().await.unwrap());
+        loop {
+            let after = all.last().map(|booked: &Booked| booked.entry.entry_id.clone());
+            let page = entries::page(&mut tx, self.workspace, Mode::Live, after.as_deref(), 1000).await.unwrap();
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
+    }
+
+    pub async fn payments(&self) -> Vec<Payment> {
         let mut tx = self.db.read().await.unwrap();
-        entries::page(&mut tx, self.workspace, Mode::Live, None, 1000).await.unwrap()
+        commission_bridge::on!(tx, conn => {
+            sqlx::query_as("SELECT * FROM payments WHERE workspace_id = $1 ORDER BY payment_id")
+                .bind(self.workspace.0)
+                .fetch_all(conn)
+                .await
+                .unwrap()
+        })
     }
 
     pub async fn payment(&self, reference: &str) -> Payment {
         let mut tx = self.db.read().await.unwrap();
         let payment = payments::find(&mut tx, self.workspace, Mode::Live, reference).await.unwrap();
         payment.unwrap_or_else(|| panic!("no payment {reference}"))
+    }
+
+    /// Every reference and the id of its payment.
+    pub async fn payment_references(&self) -> Vec<(String, String)> {
+        let mut tx = self.db.read().await.unwrap();
+        commission_bridge::on!(tx, conn => {
+            sqlx::query_as("SELECT ref, payment_id FROM payment_refs WHERE workspace_id = $1")
+                .bind(self.workspace.0)
+                .fetch_all(conn)
+                .await
+                .unwrap()
+        })
     }
 
     pub async fn event(&self, id: &str) -> Vec<EventLine> {
@@ -149,7 +244,8 @@ impl World {
     }
 
     /// Changes the database behind the bridge's back.
-    pub async fn tamper(&self, sql: &'static str) -> Result<u64, sqlx::Error> {
+    pub async fn tamper(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         let mut tx = self.db.write(Urgency::Now).await.unwrap();
         let changed = commission_bridge::on!(tx, conn => {
             sqlx::query(sql).execute(conn).await.map(|done| done.rows_affected())
@@ -189,6 +285,12 @@ pub fn program() -> Change {
             ..ProgramTerms::default()
         },
     }
+}
+
+/// How a partner is paid: by a file.
+pub fn paid_by_file(key: &str) -> Change {
+    let payout = Some(PayoutMethod { method: Method::Csv, account: None, currency: None });
+    Change::Partner { partner: key.to_owned(), profile: Profile { payout, ..Profile::default() } }
 }
 
 /// A partner in that program.

@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // a test may end where it stands
 
+#[path = "../support/golden.rs"]
+mod cases;
 mod harness;
 
 mod changes;
+mod golden;
 mod intake;
 mod ledger;
 mod merchant;
+mod payouts;
+mod property;
 mod schema;
 mod verify;
 mod worker;

@@ -2,24 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use commission_bridge::program::{self, RepriceClosed};
 use commission_bridge::sample::{Options, Shape, business, render_all, stream};
-use commission_bridge::store::Urgency;
-use commission_bridge::store::changes::{self, Entering};
 
 use crate::harness::World;
 
 crate::on_both_engines!(the_books_agree_in_any_order, the_books_agree_when_worked_off_piece_by_piece);
-
-async fn apply(world: &World, text: &str) {
-    let mut tx = world.db.write(Urgency::Now).await.unwrap();
-    let mut terms = changes::terms_for_change(&mut tx, world.workspace).await.unwrap();
-    let file = program::parse(text, "program.toml").unwrap();
-    let plan = program::plan(&file, &terms, world.now(), None, RepriceClosed::No).unwrap();
-    let entering = Entering { workspace: world.workspace, author: "test", now: world.now(), ids: &world.ledger.ids };
-    changes::append(&mut tx, &entering, &mut terms, &plan.changes).await.unwrap();
-    tx.commit().await.unwrap();
-}
 
 async fn agree(world: &World, owed: BTreeMap<(String, String), i64>) {
     let balances: BTreeMap<(String, String), i64> = world
@@ -39,7 +26,7 @@ async fn agree(world: &World, owed: BTreeMap<(String, String), i64>) {
 async fn run(world: &World, seed: u64, work_every: usize) {
     let options = Options { customers: 24, months: 8, ..Options::new(seed) };
     let business = business(&options);
-    apply(world, &business.program_toml).await;
+    world.apply(&business.program_toml).await;
     let mut events: Vec<_> = business.events.iter().flat_map(|event| render_all(event, Shape::New)).collect();
     stream::shuffle(&mut events, seed);
     assert!(business.settled_at < world.now(), "everything happened before the test begins");

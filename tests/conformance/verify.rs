@@ -1,17 +1,25 @@
 //! Proof that the ledger is what the events say, and that whatever was tampered with is found.
 
+use std::ops::Not;
+
 use chrono::TimeDelta;
+use commission_bridge::domain::entry::EntryKind;
 use commission_bridge::ledger::verify::Report;
-use commission_bridge::store::Engine;
+use commission_bridge::payouts::batch;
+use commission_bridge::store::entries::{self, Entry};
 use commission_bridge::store::events::EventStatus;
+use commission_bridge::store::{Engine, Mode, Urgency};
 use serde_json::json;
 
-use crate::harness::{World, charge, hour, invoice_paid, invoice_payment, refund, terms};
+use crate::harness::{World, charge, hour, invoice_paid, invoice_payment, paid_by_file, refund, terms};
 
 crate::on_both_engines!(
     an_untouched_ledger_is_clean,
     a_tampered_entry_is_found,
     a_removed_entry_is_found,
+    every_tampered_column_and_missing_entry_is_found,
+    every_extra_entry_is_found,
+    a_tampered_payout_is_found,
     tampered_facts_are_found,
     lost_facts_are_found,
     a_reference_led_astray_is_found,
@@ -87,6 +95,145 @@ async fn a_removed_entry_is_found(world: &World) {
     world.tamper("UPDATE entries SET revision = 1").await.unwrap();
     let report = verify(world).await;
     assert!(report.differences.iter().any(|difference| difference.contains("is gone")), "{report:?}");
+}
+
+/// The same business after its first month: 50.00 usd paid out, 5.001 kwd of which 0.001 is carried on, and a refund.
+async fn some_payouts(world: &World) {
+    some_business(world).await;
+    let mut dinar = invoice_paid(4, "cus_4", &json!({"partner_key": "acme"}));
+    for field in ["total", "subtotal", "amount_due", "amount_paid"] {
+        dinar["data"]["object"][field] = json!(25_005);
+    }
+    dinar["data"]["object"]["currency"] = json!("kwd");
+    dinar["data"]["object"]["lines"]["data"][0]["amount"] = json!(25_005);
+    world.receive(&[dinar]).await;
+    world.enter(&[paid_by_file("acme")]).await;
+    world.clock.advance(TimeDelta::days(32));
+    world.work().await;
+    let (ledger, month) = (&world.ledger, "2026-10".parse().unwrap());
+    batch::close(ledger, world.workspace, Mode::Live, month).await.unwrap();
+    batch::approve(ledger, world.workspace, Mode::Live, "2026-10").await.unwrap();
+    world.receive(&[refund(2, 5_000)]).await;
+    assert_eq!(world.entries().await.len(), 4 + 1 + 2 + 2 + 1);
+    assert!(verify(world).await.is_clean(), "{:?}", verify(world).await);
+}
+
+/// A database as it was, so that it can be put back.
+async fn keep(world: &World, table: &str) {
+    world.tamper(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await.unwrap();
+}
+
+async fn put_back(world: &World, table: &str) {
+    world.tamper(&format!("DELETE FROM {table}")).await.unwrap();
+    world.tamper(&format!("INSERT INTO {table} SELECT * FROM kept")).await.unwrap();
+}
+
+/// Whether verifying finds fault: with a difference, or because it cannot read what it finds.
+async fn finds(world: &World) -> bool {
+    world.ledger.verify(world.workspace, |_| {}).await.is_ok_and(|report| report.is_clean()).not()
+}
+
+async fn every_tampered_column_and_missing_entry_is_found(world: &World) {
+    const TAMPERED: [(&str, &str); 18] = [
+        ("workspace_id", "workspace_id + 1"),
+        ("entry_id", "entry_id || 'x'"),
+        ("mode", "1 - mode"),
+        ("kind", "CASE WHEN kind = 'bonus' THEN 'accrual' ELSE 'bonus' END"),
+        ("partner_key", "'somebody'"),
+        ("program_key", "COALESCE(program_key, '') || 'x'"),
+        ("component", "'level_2'"),
+        ("revision", "revision + 1000"),
+        ("payment_id", "COALESCE(payment_id, '') || 'x'"),
+        ("amount", "amount + 1"),
+        ("currency", "'eur'"),
+        ("occurred_at", "occurred_at + 1"),
+        ("booked_at", "booked_at - 1"),
+        ("available_at", "available_at + 1"),
+        ("event_id", "COALESCE(event_id, '') || 'x'"),
+        ("payout_id", "COALESCE(payout_id, '') || 'x'"),
+        ("reason", "COALESCE(reason, '') || 'x'"),
+        ("digest", "digest || 'x'"),
+    ];
+    some_payouts(world).await;
+    without_the_guard(world).await;
+    keep(world, "entries").await;
+    for id in world.entries().await.into_iter().map(|booked| booked.entry.entry_id) {
+        for (column, value) in TAMPERED {
+            let edit = format!("UPDATE entries SET {column} = {value} WHERE entry_id = '{id}'");
+            assert_eq!(world.tamper(&edit).await.unwrap(), 1);
+            assert!(finds(world).await, "{edit}");
+            put_back(world, "entries").await;
+        }
+        for column in ["program_key", "payment_id", "event_id", "payout_id", "reason"] {
+            let given = format!("entry_id = '{id}' AND {column} IS NOT NULL");
+            if world.tamper(&format!("UPDATE entries SET {column} = NULL WHERE {given}")).await.unwrap() == 1 {
+                assert!(finds(world).await, "{given}");
+                put_back(world, "entries").await;
+            }
+        }
+        world.tamper(&format!("DELETE FROM entries WHERE entry_id = '{id}'")).await.unwrap();
+        assert!(finds(world).await, "{id} is missing");
+        put_back(world, "entries").await;
+    }
+    assert!(!finds(world).await);
+}
+
+/// Whoever adds an entry may well know how to compute its digest.
+async fn every_extra_entry_is_found(world: &World) {
+    some_payouts(world).await;
+    without_the_guard(world).await;
+    keep(world, "entries").await;
+    for like in world.entries().await.into_iter().map(|booked| booked.entry) {
+        let next = Entry { entry_id: "ent_extra".to_owned(), revision: like.revision + 100, ..like.clone() };
+        let mut extra = vec![
+            next.clone(),
+            Entry { amount: 0, ..next.clone() },
+            Entry { amount: 1, ..next.clone() },
+            Entry { amount: -1, ..next.clone() },
+            Entry { partner: "somebody".to_owned(), ..next.clone() },
+            Entry { mode: Mode::Test, ..next.clone() },
+            Entry { payment_id: None, ..next.clone() },
+            Entry { program: None, revision: 0, ..next.clone() },
+            Entry { payment_id: None, payout_id: None, ..next.clone() },
+            Entry { payment_id: Some("pay_unknown".to_owned()), ..next.clone() },
+        ];
+        extra.extend(EntryKind::ALL.map(|kind| Entry { kind, ..next.clone() }));
+        extra.extend(EntryKind::ALL.map(|kind| Entry { kind, payment_id: None, payout_id: None, ..next.clone() }));
+        for revision in [like.revision + 1, next.revision] {
+            for entry in extra.iter().map(|entry| Entry { revision, ..entry.clone() }) {
+                let mut tx = world.db.write(Urgency::Now).await.unwrap();
+                if entries::append(&mut tx, world.workspace, std::slice::from_ref(&entry)).await.is_err() {
+                    continue;
+                }
+                tx.commit().await.unwrap();
+                assert!(finds(world).await, "{entry:?}");
+                world.tamper("DELETE FROM entries WHERE entry_id = 'ent_extra'").await.unwrap();
+            }
+        }
+    }
+    assert!(!finds(world).await);
+}
+
+async fn a_tampered_payout_is_found(world: &World) {
+    some_payouts(world).await;
+    keep(world, "payouts").await;
+    for column in ["amount", "opening", "earned", "reversed", "adjustments", "closing", "entry_count"] {
+        world.tamper(&format!("UPDATE payouts SET {column} = {column} + 1 WHERE currency = 'kwd'")).await.unwrap();
+        assert!(finds(world).await, "{column}");
+        put_back(world, "payouts").await;
+    }
+    for edit in ["status = 'ready'", "status = 'rolled_over'", "partner_key = 'somebody'", "currency = 'eur'"] {
+        world.tamper(&format!("UPDATE payouts SET {edit} WHERE currency = 'kwd'")).await.unwrap();
+        assert!(finds(world).await, "{edit}");
+        put_back(world, "payouts").await;
+    }
+    world.tamper("DELETE FROM payouts WHERE currency = 'kwd'").await.unwrap();
+    assert!(finds(world).await);
+    put_back(world, "payouts").await;
+    assert!(!finds(world).await);
+    let one = "DELETE FROM payout_entries WHERE entry_id = (SELECT MIN(entry_id) FROM payout_entries)";
+    assert_eq!(world.tamper(one).await.unwrap(), 1);
+    assert!(difference(world).await.contains("it should have"));
 }
 
 async fn tampered_facts_are_found(world: &World) {

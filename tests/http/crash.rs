@@ -72,7 +72,7 @@ fn a_kill_in_the_middle_keeps_what_was_acknowledged(home: &Home) {
     // It starts again, reads what it had not, and takes more.
     let server = Server::start(home);
     assert_eq!(server.deliver(&body(99_999)).status, 200);
-    let pending = "SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE status = 0";
+    let pending = "SELECT CAST(COUNT(*) AS BIGINT) FROM unread";
     assert!(until(Duration::from_secs(20), || home.count(pending) == 0), "{}", server.said());
     server.stop();
     assert!(home.ok("verify").contains("right to the last minor unit"));

@@ -5,7 +5,6 @@
 //! `code` and `partner` are compared where they are given; `partner = ""` is nobody.
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot be read fails its test")]
-#![allow(dead_code, reason = "each runner uses its part")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

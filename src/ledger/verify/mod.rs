@@ -5,6 +5,7 @@
 
 mod customers;
 mod lines;
+mod payouts;
 
 use super::Ledger;
 use crate::domain::Time;

@@ -1,0 +1,77 @@
+//! Payout by payout: each pays what its entries are worth, and is booked once it is approved, not before.
+
+use std::collections::HashMap;
+
+use super::Verifying;
+use crate::domain::entry::EntryKind;
+use crate::store::entries::{self, PayoutLine};
+use crate::store::payouts::{self, Made};
+use crate::store::{StoreError, Tx};
+
+const PAGE: i64 = 200;
+
+impl Verifying<'_> {
+    pub(super) async fn all_payouts(&mut self) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let mut tx = self.ledger.db.read().await?;
+            let page = payouts::made_of(&mut tx, self.workspace, &after, PAGE).await?;
+            let Some(last) = page.last() else { return tx.rollback().await };
+            after.clone_from(&last.payout_id);
+            self.payouts(&mut tx, &page).await?;
+            tx.rollback().await?;
+        }
+    }
+
+    async fn payouts(&mut self, tx: &mut Tx, page: &[Made]) -> Result<(), StoreError> {
+        let ids = page.iter().map(|made| made.payout_id.as_str());
+        let mut booked: HashMap<String, Vec<PayoutLine>> = HashMap::new();
+        for line in entries::of_payouts(tx, self.workspace, ids).await? {
+            booked.entry(line.payout_id.clone()).or_default().push(line);
+        }
+        for made in page {
+            let booked = booked.remove(&made.payout_id).unwrap_or_default();
+            self.payout(made, &booked);
+        }
+        Ok(())
+    }
+
+    fn payout(&mut self, made: &Made, booked: &[PayoutLine]) {
+        let (id, out) = (&made.payout_id, made.amount.saturating_add(made.closing));
+        if made.stated != out {
+            self.report.differs(format!("Payout {id} does not add up: {} came in, {out} went out.", made.stated));
+        }
+        let is_booked = matches!(made.status.as_str(), "approved" | "paid");
+        let mut expected = Vec::new();
+        if is_booked {
+            expected.push(line(EntryKind::Payout, -made.amount));
+            if made.closing != 0 {
+                expected.extend([made.closing, -made.closing].map(|amount| line(EntryKind::Carry, amount)));
+            }
+        }
+        let mut found: Vec<String> = booked.iter().map(|line| format!("{} of {}", line.kind, line.amount)).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        if found != expected {
+            let (found, expected) = (listed(&found), listed(&expected));
+            self.report.differs(format!("Payout {id} is booked as {found}; it should be {expected}."));
+        }
+        // Its own booking, and what the currency cannot pay out, leave nothing of its entries.
+        let own = if is_booked { 1 + i64::from(made.closing != 0) } else { 0 };
+        let (count, left) = (made.entry_count.saturating_add(own), if is_booked { 0 } else { out });
+        if (made.entries, made.sum) != (count, left) {
+            let Made { entries, sum, .. } = made;
+            self.report.differs(format!(
+                "Payout {id} has {entries} entries, which come to {sum}; it should have {count}, which come to {left}."
+            ));
+        }
+    }
+}
+
+fn line(kind: EntryKind, amount: i64) -> String {
+    format!("{kind} of {amount}")
+}
+
+fn listed(lines: &[String]) -> String {
+    if lines.is_empty() { "nothing".to_owned() } else { lines.join(", ") }
+}
