@@ -161,19 +161,19 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
 fn print_lines(lines: &[EventLine]) {
     let mut table = Rows::new(&[
         ("event", Align::Left),
+        ("status", Align::Left),
         ("type", Align::Left),
         ("created", Align::Left),
         ("source", Align::Left),
-        ("status", Align::Left),
         ("why", Align::Left),
     ]);
     for line in lines {
         table.row([
             line.event_id.clone(),
+            line.status().as_str().to_owned(),
             line.kind.clone(),
             moment(line.created()),
             line.source.clone(),
-            line.status().as_str().to_owned(),
             line.error.clone().or_else(|| line.reason.clone()).unwrap_or_default(),
         ]);
     }

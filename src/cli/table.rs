@@ -1,10 +1,10 @@
 //! Tables for people: the one way in which commands print rows. As wide as their content, whatever the terminal's width,
-//! so that a line can be searched and copied.
+//! so that a line can be searched and copied; only sentences in the last column are wrapped to fit a terminal.
 
 use std::fmt;
 use std::io::IsTerminal;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::Failure;
 use super::out::outln;
@@ -38,12 +38,18 @@ impl Look {
     }
 }
 
-/// Rows below headings, without a line end after the last.
-fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>, look: Look) -> String {
+/// The least that wrapped sentences need.
+const ROOM_FOR_WORDS: usize = 24;
+
+/// Rows below headings, without a line end after the last. A terminal has a width.
+fn table(columns: &[Column], rows: Vec<Vec<String>>, look: Look, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
     if look == Look::Terminal {
         table.enforce_styling();
+    }
+    if let Some(width) = width.filter(|width| has_room(columns, &rows, usize::from(*width))) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table.set_header(columns.iter().map(|column| heading(*column)));
     for row in rows {
@@ -54,11 +60,28 @@ fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>, look: 
     for (index, column) in table.column_iter_mut().enumerate() {
         // The blank between two columns makes the gap two wide.
         column.set_padding((0, u16::from(index != last)));
+        if index != last {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         if let Some(Column::Number(_)) = columns.get(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table.trim_fmt()
+}
+
+/// Whether the last column holds words, and what the others leave it is enough to wrap them in.
+fn has_room(columns: &[Column], rows: &[Vec<String>], width: usize) -> bool {
+    let Some((Column::Text(_), others)) = columns.split_last() else { return false };
+    let taken: usize = others
+        .iter()
+        .enumerate()
+        .map(|(index, Column::Text(heading) | Column::Number(heading))| {
+            let cells = rows.iter().map(|row| row.get(index).map_or(0, |cell| cell.chars().count()));
+            cells.chain([heading.chars().count()]).max().unwrap_or(0) + 2
+        })
+        .sum();
+    taken + ROOM_FOR_WORDS <= width
 }
 
 fn heading(column: Column) -> Cell {
@@ -103,7 +126,9 @@ impl Rows {
 
     /// Prints them.
     pub fn print(self) {
-        outln!("{}", table(&self.columns, self.rows, Look::of(&std::io::stdout())));
+        let is_terminal = std::io::stdout().is_terminal();
+        let width = is_terminal.then(|| Table::new().width()).flatten();
+        outln!("{}", table(&self.columns, self.rows, Look::of(&std::io::stdout()), width));
     }
 }
 
@@ -148,17 +173,29 @@ mod tests {
 
     #[test]
     fn amounts_stand_below_each_other() {
-        assert_snapshot!(table(&COLUMNS, rows(), Look::Plain));
+        assert_snapshot!(table(&COLUMNS, rows(), Look::Plain, None));
     }
 
     #[test]
     fn no_rows_leave_the_headings() {
-        assert_eq!(table(&COLUMNS[..2], Vec::new(), Look::Plain), "partner  name\n─────────────");
+        assert_eq!(table(&COLUMNS[..2], Vec::new(), Look::Plain, None), "partner  name\n─────────────");
     }
 
     #[test]
     fn only_a_terminal_gets_more_than_text() {
-        assert!(!table(&COLUMNS, rows(), Look::Plain).contains('\u{1b}'));
-        assert!(table(&COLUMNS, rows(), Look::Terminal).contains("\u{1b}[1m"));
+        assert!(!table(&COLUMNS, rows(), Look::Plain, None).contains('\u{1b}'));
+        assert!(table(&COLUMNS, rows(), Look::Terminal, None).contains("\u{1b}[1m"));
+    }
+
+    #[test]
+    fn sentences_in_the_last_column_fit_the_terminal() {
+        let columns = [Column::Text("check"), Column::Text("finding")];
+        let rows = vec![vec!["secret".to_owned(), "not set: webhooks are answered with 503 until it is".to_owned()]];
+        assert_snapshot!(table(&columns, rows.clone(), Look::Plain, Some(40)));
+        assert_eq!(
+            table(&columns, rows.clone(), Look::Plain, Some(20)),
+            table(&columns, rows, Look::Plain, None),
+            "where there is no room for words, the terminal wraps"
+        );
     }
 }

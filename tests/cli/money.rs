@@ -1,12 +1,13 @@
 //! `balances`, `ledger export`, `payouts`, `verify`, `doctor` and `api-key`.
 
-use crate::blackbox::Home;
+use crate::blackbox::{Home, Ran};
 use crate::{on_both_engines, shop, shop_with_sales, shows};
 
 on_both_engines!(
     balances_and_the_ledger_say_the_same,
     a_month_is_closed_approved_exported_and_paid,
     what_payouts_refuse,
+    a_month_is_closed_and_approved_once_by_many,
     keys_are_made_listed_and_revoked,
     the_doctor_says_what_to_do,
 );
@@ -96,4 +97,27 @@ fn the_doctor_says_what_to_do(home: &mut Home) {
     home.run("doctor");
     home.run("doctor --json");
     shows!(format!("doctor_{engine}"), home.transcript());
+}
+
+/// Whoever presses the button at the same time as somebody else pays nobody twice.
+fn a_month_is_closed_and_approved_once_by_many(home: &mut Home) {
+    shop_with_sales(home);
+    let at_once = |words: &str| {
+        let ran: Vec<Ran> = std::thread::scope(|scope| {
+            let home = &*home;
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(move || home.quietly(words))).collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        for said in &ran {
+            assert_eq!(said.code, Some(0), "{words}: {}", said.stderr);
+            assert_eq!(said.stdout, ran[0].stdout, "{words}");
+        }
+        let before = ran.iter().filter(|said| said.stderr.contains("before; nothing was changed")).count();
+        assert_eq!(before, 3, "{words}: {ran:?}");
+    };
+    at_once("payouts close --month 2025-02 --mode live");
+    at_once("payouts approve 2025-02 --mode live");
+    assert_eq!(home.count("SELECT CAST(COUNT(*) AS BIGINT) FROM batches"), 1);
+    assert_eq!(home.count("SELECT CAST(COUNT(*) AS BIGINT) FROM entries WHERE kind = 'payout'"), 2);
+    assert!(home.ok("verify").contains("right to the last minor unit"));
 }
