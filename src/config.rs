@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Variables are looked up in [`Config::load`], beside those that have no flag.
 #[derive(Debug, Clone, Default, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 #[command(next_help_heading = "Options of every command")]
 pub struct Flags {
     /// Where the ledger lives: sqlite://FILE or postgres://USER@HOST/NAME [default:
@@ -31,6 +32,7 @@ pub struct Flags {
 
 /// The flags of commands that serve.
 #[derive(Debug, Clone, Default, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 pub struct ServeFlags {
     /// Address to listen on [default: 127.0.0.1:8080] [env: LISTEN]
     #[arg(long, value_name = "ADDRESS")]

@@ -93,6 +93,19 @@ fn arrows_run_downwards() {
 }
 
 #[test]
+fn there_is_one_way_to_print() {
+    for source in sources("src") {
+        for word in ["println!", "print!("] {
+            assert!(
+                !source.code.contains(word),
+                "{}: {word} panics in a pipe that closes: see src/cli/out.rs",
+                source.path
+            );
+        }
+    }
+}
+
+#[test]
 fn only_the_store_knows_the_database() {
     for source in sources("src") {
         if source.path.starts_with("src/store/") {

@@ -13,17 +13,17 @@ use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::decision::Click;
 use crate::domain::terms::Terms;
-use crate::store::resettle::{self, Whom};
-use crate::store::{Tx, Urgency, lookups};
+use crate::store::{Tx, lookups};
 
-/// How many clicks share a statement.
+/// How many clicks share a query.
 const GROUP: usize = 1000;
 
 /// Import clicks, so that click ids name partners.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 pub enum Command {
-    /// Import clicks from a CSV file with the columns `click_id`, `partner_key`, `clicked_at` (RFC 3339) and, if wanted,
-    /// `program_key`. All or nothing; importing a click again changes nothing
+    /// Import clicks from a CSV file with the columns click_id, partner_key, clicked_at (RFC 3339) and, if wanted,
+    /// program_key. All or nothing; importing a click again changes nothing
     #[command(after_help = "Example:\n  commission-bridge clicks import clicks.csv")]
     Import(Import),
 }
@@ -52,27 +52,22 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let terms = context.terms().await?;
     let refused = |problems: Vec<String>| Failure::Said(nothing_imported(&problems));
     let rows = read(&text, &terms, context.clock.now()).map_err(refused)?;
-    let mut tx = context.db.write(Urgency::Now).await?;
+    let mut tx = context.db.read().await?;
     known_as_they_are(&mut tx, &context, &rows).await?.map_err(refused)?;
+    tx.rollback().await?;
     let clicks: Vec<(String, Click)> = rows.into_iter().map(|(_, id, click)| (id, click)).collect();
-    let mut new = Vec::new();
-    for group in clicks.chunks(GROUP) {
-        new.extend(lookups::add_clicks(&mut tx, context.workspace, group).await?);
-    }
-    let whom: Vec<Whom> = new.iter().map(|id| Whom::Clue(None, format!("click:{id}"))).collect();
-    resettle::add(&mut tx, context.workspace, &whom, &context.ids, context.clock.now()).await?;
-    tx.commit().await?;
+    let new = context.ledger().enter_clicks(context.workspace, &clicks).await?;
     context.catch_up().await?;
-    outln!("{}, {} already known", many(new.len(), "new click"), clicks.len() - new.len());
+    outln!("{}, {} already known", many(new, "new click"), clicks.len() - new);
     Ok(())
 }
 
 fn nothing_imported(problems: &[String]) -> String {
-    let mut told = problems[..problems.len().min(TOLD)].join("\n");
-    if problems.len() > TOLD {
-        told.push_str(&format!("\n… and {} more", problems.len() - TOLD));
+    let told = problems[..problems.len().min(TOLD)].join("\n");
+    match problems.len().saturating_sub(TOLD) {
+        0 => format!("nothing was imported:\n{told}"),
+        more => format!("nothing was imported:\n{told}\n… and {more} more"),
     }
-    format!("nothing was imported:\n{told}")
 }
 
 /// A click with the row it stands in.

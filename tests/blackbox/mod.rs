@@ -1,5 +1,8 @@
 //! The real program in a folder of its own with a database of its own, on either engine.
 
+// Each of the two test programs uses what it needs of this.
+#![allow(dead_code)]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,7 +28,7 @@ macro_rules! on_both_engines {
             $(
                 #[test]
                 fn $name() {
-                    super::$name($crate::blackbox::Home::new($crate::blackbox::Engine::Sqlite));
+                    super::$name(&mut $crate::blackbox::Home::new($crate::blackbox::Engine::Sqlite));
                 }
             )+
         }
@@ -33,7 +36,7 @@ macro_rules! on_both_engines {
             $(
                 #[test]
                 fn $name() {
-                    super::$name($crate::blackbox::Home::new($crate::blackbox::Engine::Postgres));
+                    super::$name(&mut $crate::blackbox::Home::new($crate::blackbox::Engine::Postgres));
                 }
             )+
         }

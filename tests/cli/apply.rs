@@ -10,7 +10,7 @@ on_both_engines!(
     closed_months_stay_unless_asked,
 );
 
-fn a_file_is_planned_applied_and_then_in_force(mut home: Home) {
+fn a_file_is_planned_applied_and_then_in_force(home: &mut Home) {
     home.write("program.toml", fixture("shop/program.toml"));
     home.run("apply program.toml --dry-run");
     home.run("apply program.toml --dry-run --json");
@@ -28,7 +28,7 @@ fn a_file_is_planned_applied_and_then_in_force(mut home: Home) {
     shows!("apply", home.transcript());
 }
 
-fn mistakes_are_shown_where_they_stand(mut home: Home) {
+fn mistakes_are_shown_where_they_stand(home: &mut Home) {
     home.write("broken.toml", "[[program]]\nkey = \"saas\nname = 1\n");
     home.write(
         "wrong.toml",
@@ -73,8 +73,8 @@ fn raised(from: &str) -> String {
     )
 }
 
-fn a_back_dated_version_shows_what_it_moves(home: Home) {
-    let mut home = shop_with_sales(home);
+fn a_back_dated_version_shows_what_it_moves(home: &mut Home) {
+    shop_with_sales(home);
     home.write("raised.toml", raised("2025-01-01"));
     home.run("balances");
     home.run("apply raised.toml --dry-run");
@@ -86,8 +86,8 @@ fn a_back_dated_version_shows_what_it_moves(home: Home) {
     shows!("apply_back_dated", home.transcript());
 }
 
-fn closed_months_stay_unless_asked(home: Home) {
-    let mut home = shop_with_sales(home);
+fn closed_months_stay_unless_asked(home: &mut Home) {
+    shop_with_sales(home);
     home.write("raised.toml", raised("2025-01-01"));
     home.run("payouts close --month 2025-03");
     home.run("apply raised.toml");

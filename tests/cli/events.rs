@@ -12,8 +12,8 @@ on_both_engines!(
     a_late_click_credits_an_old_payment,
 );
 
-fn events_are_imported_once(home: Home) {
-    let mut home = shop(home);
+fn events_are_imported_once(home: &mut Home) {
+    shop(home);
     home.run("events import sales.jsonl");
     home.run("events import sales.jsonl");
     home.run("events import sales.jsonl --json");
@@ -25,8 +25,8 @@ fn events_are_imported_once(home: Home) {
     shows!("events_import", home.transcript());
 }
 
-fn bad_lines_are_named_and_the_rest_goes_in(home: Home) {
-    let mut home = shop(home);
+fn bad_lines_are_named_and_the_rest_goes_in(home: &mut Home) {
+    shop(home);
     let good = lines(&events(&fixture("shop/sales.toml")));
     let mut good = good.lines();
     let mut mixed: Vec<u8> = Vec::new();
@@ -49,8 +49,8 @@ fn bad_lines_are_named_and_the_rest_goes_in(home: Home) {
     shows!("events_import_bad", home.transcript());
 }
 
-fn what_cannot_be_read_is_kept_and_replayed(home: Home) {
-    let mut home = shop(home);
+fn what_cannot_be_read_is_kept_and_replayed(home: &mut Home) {
+    shop(home);
     let one = lines(&events(&fixture("shop/sales.toml"))[1..2]);
     let mut broken: serde_json::Value = serde_json::from_str(one.lines().next().unwrap()).unwrap();
     broken["data"]["object"]["amount_paid"] = "much".into();
@@ -69,8 +69,8 @@ fn what_cannot_be_read_is_kept_and_replayed(home: Home) {
     shows!("events_failed", home.transcript());
 }
 
-fn events_are_listed_and_shown(home: Home) {
-    let mut home = shop_with_sales(home);
+fn events_are_listed_and_shown(home: &mut Home) {
+    shop_with_sales(home);
     home.ok("events import test-mode.jsonl");
     home.run("events list");
     home.run("events list --limit 2");
@@ -84,8 +84,8 @@ fn events_are_listed_and_shown(home: Home) {
     shows!("events_list", home.transcript());
 }
 
-fn clicks_are_imported_all_or_none(home: Home) {
-    let mut home = shop(home);
+fn clicks_are_imported_all_or_none(home: &mut Home) {
+    shop(home);
     home.write(
         "bad.csv",
         "click_id,partner_key,clicked_at\n\
@@ -117,8 +117,8 @@ fn clicks_are_imported_all_or_none(home: Home) {
     shows!("clicks", home.transcript());
 }
 
-fn a_late_click_credits_an_old_payment(home: Home) {
-    let mut home = shop_with_sales(home);
+fn a_late_click_credits_an_old_payment(home: &mut Home) {
+    shop_with_sales(home);
     home.run("explain in_5");
     home.write("clicks.csv", "click_id,partner_key,clicked_at\nclk_9,bolt,2025-01-01T00:00:00Z\n");
     home.run("clicks import clicks.csv");

@@ -5,8 +5,8 @@ use crate::{on_both_engines, shop_with_sales, shows};
 
 on_both_engines!(every_answer_has_its_reasons, the_test_book_is_another);
 
-fn every_answer_has_its_reasons(home: Home) {
-    let mut home = shop_with_sales(home);
+fn every_answer_has_its_reasons(home: &mut Home) {
+    shop_with_sales(home);
     for (what, reference) in [
         ("credited", "in_1"),
         ("the same by its payment intent", "pi_1"),
@@ -29,8 +29,8 @@ fn every_answer_has_its_reasons(home: Home) {
     shows!("explain", home.transcript());
 }
 
-fn the_test_book_is_another(home: Home) {
-    let mut home = shop_with_sales(home);
+fn the_test_book_is_another(home: &mut Home) {
+    shop_with_sales(home);
     home.ok("events import test-mode.jsonl");
     home.run("explain in_t1");
     home.run("explain in_t1 --mode test");

@@ -1,5 +1,7 @@
 //! The command line from outside: the real program, its answers, its files and its exit codes, on both engines.
 
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
 #[path = "../blackbox/mod.rs"]
 mod blackbox;
 
@@ -13,20 +15,18 @@ mod usage;
 
 use blackbox::{Home, events, fixture, lines};
 
-/// A home with the shop's program and none of its sales.
-fn shop(mut home: Home) -> Home {
+/// Applies the shop's program; its sales lie ready.
+fn shop(home: &mut Home) {
     home.write("program.toml", fixture("shop/program.toml"));
     home.write("sales.jsonl", lines(&events(&fixture("shop/sales.toml"))));
     home.write("test-mode.jsonl", lines(&events(&fixture("shop/test-mode.toml"))));
     home.ok("apply program.toml");
     home.remark("the shop's program was applied");
-    home
 }
 
-/// A home with the shop's program and its sales.
-fn shop_with_sales(home: Home) -> Home {
-    let mut home = shop(home);
+/// Applies the shop's program and imports its sales.
+fn shop_with_sales(home: &mut Home) {
+    shop(home);
     home.ok("events import sales.jsonl");
     home.remark("the shop's sales were imported");
-    home
 }

@@ -11,8 +11,8 @@ on_both_engines!(
     the_doctor_says_what_to_do,
 );
 
-fn balances_and_the_ledger_say_the_same(home: Home) {
-    let mut home = shop(home);
+fn balances_and_the_ledger_say_the_same(home: &mut Home) {
+    shop(home);
     home.run("balances");
     home.run("balances --json");
     home.run("ledger export");
@@ -28,8 +28,8 @@ fn balances_and_the_ledger_say_the_same(home: Home) {
     shows!("balances", home.transcript());
 }
 
-fn a_month_is_closed_approved_exported_and_paid(home: Home) {
-    let mut home = shop_with_sales(home);
+fn a_month_is_closed_approved_exported_and_paid(home: &mut Home) {
+    shop_with_sales(home);
     home.run("payouts list");
     home.run("payouts close --month 2025-02");
     home.run("payouts close --month 2025-02");
@@ -53,8 +53,8 @@ fn a_month_is_closed_approved_exported_and_paid(home: Home) {
     shows!("payouts", home.transcript());
 }
 
-fn what_payouts_refuse(home: Home) {
-    let mut home = shop_with_sales(home);
+fn what_payouts_refuse(home: &mut Home) {
+    shop_with_sales(home);
     home.run("payouts close --month 2999-12");
     home.run("payouts approve 2025-02");
     home.run("payouts list 2025-02");
@@ -74,7 +74,7 @@ fn what_payouts_refuse(home: Home) {
     shows!("payouts_refused", home.transcript());
 }
 
-fn keys_are_made_listed_and_revoked(mut home: Home) {
+fn keys_are_made_listed_and_revoked(home: &mut Home) {
     home.run("api-key list");
     home.run("api-key create --name first");
     home.run("api-key create --name second --role admin --mode live --json");
@@ -89,11 +89,10 @@ fn keys_are_made_listed_and_revoked(mut home: Home) {
     shows!("api_keys", home.transcript());
 }
 
-fn the_doctor_says_what_to_do(home: Home) {
+fn the_doctor_says_what_to_do(home: &mut Home) {
     let engine = format!("{:?}", home.engine).to_lowercase();
-    let mut home = home;
     home.run("doctor");
-    let mut home = shop_with_sales(home);
+    shop_with_sales(home);
     home.run("doctor");
     home.run("doctor --json");
     shows!(format!("doctor_{engine}"), home.transcript());

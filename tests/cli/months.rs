@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::blackbox::{Home, events, lines};
 use crate::on_both_engines;
 
-on_both_engines!(eight_months_of_payouts_add_up);
+on_both_engines!(a_year_of_payouts_adds_up);
 
 /// A sale that is paid out, refunded afterwards, and made up for by the two next ones: 5 % of each.
 const LATE_REFUND: &str = r#"
@@ -130,7 +130,7 @@ fn close(home: &Home, month: &str, before: &BTreeMap<Account, i64>) -> Vec<Value
     payouts
 }
 
-fn eight_months_of_payouts_add_up(home: Home) {
+fn a_year_of_payouts_adds_up(home: &Home) {
     let sample = business(&Options { customers: 40, months: 6, ..Options::new(3) });
     home.write("program.toml", &sample.program_toml);
     home.ok("apply program.toml");
@@ -148,7 +148,7 @@ fn eight_months_of_payouts_add_up(home: Home) {
         rest = later;
         home.write("month.jsonl", lines(now));
         home.ok("events import month.jsonl");
-        let payouts = close(&home, &format!("2025-{month:02}"), &left);
+        let payouts = close(home, &format!("2025-{month:02}"), &left);
         left = payouts.iter().map(|payout| (account(payout), number(payout, "closing"))).collect();
         reasons.extend(payouts.iter().filter_map(|payout| payout["reason"].as_str()).map(str::to_owned));
         let in_francs = payouts.iter().filter(|payout| payout["currency"] == "chf");
@@ -172,7 +172,7 @@ fn eight_months_of_payouts_add_up(home: Home) {
         0
     );
     // What is left is what the last month left, and what came or comes later.
-    let balances = sums(&home, None);
+    let balances = sums(home, None);
     let mut shown = String::new();
     for balance in home.json("balances --mode live")["balances"].as_array().unwrap() {
         assert_eq!(balances[&account(balance)], number(balance, "balance"));
@@ -181,7 +181,7 @@ fn eight_months_of_payouts_add_up(home: Home) {
     // Paid and left together are what the merchant's own books say.
     home.write("rest.jsonl", lines(rest));
     home.ok("events import rest.jsonl");
-    let (all, paid) = (sums(&home, None), sums(&home, Some("payout")));
+    let (all, paid) = (sums(home, None), sums(home, Some("payout")));
     for ((partner, currency), owed) in sample.books.owed(sample.settled_at) {
         let account = (partner, currency.to_string());
         let sum = all.get(&account).copied().unwrap_or(0) - paid.get(&account).copied().unwrap_or(0);

@@ -167,7 +167,8 @@ fn a_full_disk_is_a_failure() {
 
 #[test]
 fn answers_are_plain_where_no_terminal_looks() {
-    let home = crate::shop_with_sales(Home::new(Engine::Sqlite));
+    let mut home = Home::new(Engine::Sqlite);
+    crate::shop_with_sales(&mut home);
     for words in ["balances", "events list", "explain in_1", "doctor", "payouts list", "verify", "nonsense", "--help"] {
         let said = home.quietly(words);
         assert!(!said.stdout.contains('\u{1b}') && !said.stderr.contains('\u{1b}'), "{words}");

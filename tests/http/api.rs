@@ -8,14 +8,14 @@ use crate::server::{Server, ask, until};
 
 on_both_engines!(a_key_opens_its_book_until_it_is_revoked, who_has_no_key_sees_nothing);
 
-fn a_key_opens_its_book_until_it_is_revoked(home: Home) {
+fn a_key_opens_its_book_until_it_is_revoked(home: &Home) {
     home.write("program.toml", fixture("shop/program.toml"));
     home.write("sales.jsonl", lines(&events(&fixture("shop/sales.toml"))));
     home.write("test-mode.jsonl", lines(&events(&fixture("shop/test-mode.toml"))));
     for words in ["apply program.toml", "events import sales.jsonl", "events import test-mode.jsonl"] {
         home.ok(words);
     }
-    let server = Server::start(&home);
+    let server = Server::start(home);
     for mode in ["live", "test"] {
         let made = home.json(&format!("api-key create --name {mode} --mode {mode}"));
         let key = made["key"].as_str().unwrap();
@@ -43,8 +43,8 @@ fn a_key_opens_its_book_until_it_is_revoked(home: Home) {
     assert!(!server.stop().contains("cb_live_"), "keys are never logged");
 }
 
-fn who_has_no_key_sees_nothing(home: Home) {
-    let server = Server::start(&home);
+fn who_has_no_key_sees_nothing(home: &Home) {
+    let server = Server::start(home);
     for (header, code) in [
         (None, "api_key_missing"),
         (Some(""), "api_key_missing"),

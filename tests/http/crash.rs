@@ -57,30 +57,30 @@ fn all_there(home: &Home, acknowledged: &[String]) {
     }
 }
 
-fn a_stop_in_the_middle_keeps_what_was_acknowledged(home: Home) {
-    let mut server = Server::start(&home);
+fn a_stop_in_the_middle_keeps_what_was_acknowledged(home: &Home) {
+    let mut server = Server::start(home);
     let acknowledged = acknowledged_until(&mut server, "TERM");
     assert_eq!(server.wait(Duration::from_secs(10)), Some(0), "{}", server.said());
-    all_there(&home, &acknowledged);
+    all_there(home, &acknowledged);
 }
 
-fn a_kill_in_the_middle_keeps_what_was_acknowledged(home: Home) {
-    let mut server = Server::start(&home);
+fn a_kill_in_the_middle_keeps_what_was_acknowledged(home: &Home) {
+    let mut server = Server::start(home);
     let acknowledged = acknowledged_until(&mut server, "KILL");
     assert_eq!(server.wait(Duration::from_secs(10)), None);
-    all_there(&home, &acknowledged);
+    all_there(home, &acknowledged);
     // It starts again, reads what it had not, and takes more.
-    let server = Server::start(&home);
+    let server = Server::start(home);
     assert_eq!(server.deliver(&body(99_999)).status, 200);
-    let pending = "SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE status = 0";
+    let pending = "SELECT CAST(COUNT(*) AS BIGINT) FROM unread";
     assert!(until(Duration::from_secs(20), || home.count(pending) == 0), "{}", server.said());
     server.stop();
     assert!(home.ok("verify").contains("right to the last minor unit"));
 }
 
-fn a_stalled_request_does_not_hold_up_the_stop(home: Home) {
+fn a_stalled_request_does_not_hold_up_the_stop(home: &Home) {
     use std::io::Write as _;
-    let server = Server::start(&home);
+    let server = Server::start(home);
     let mut idle = std::net::TcpStream::connect(&server.address).unwrap();
     idle.write_all(b"POST /webhooks/stripe/default HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").unwrap();
     let mut silent = std::net::TcpStream::connect(&server.address).unwrap();

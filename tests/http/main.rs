@@ -1,6 +1,8 @@
 //! The service from outside: the real process on a port of its own, asked over HTTP, stopped and killed, on both
 //! engines.
 
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
 #[path = "../blackbox/mod.rs"]
 mod blackbox;
 

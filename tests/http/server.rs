@@ -1,5 +1,6 @@
 //! A running `serve`, and the simplest way to ask it something.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -186,7 +187,7 @@ pub fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], bo
         body.len()
     );
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     request.push_str("\r\n");
     // Who is refused for the size of a body may be answered before all of it is sent.

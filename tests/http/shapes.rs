@@ -69,17 +69,17 @@ fn by_webhook(home: &Home) {
     server.stop();
 }
 
-fn however_events_come_the_ledger_is_the_same(home: Home) {
-    by_webhook(&home);
+fn however_events_come_the_ledger_is_the_same(home: &Home) {
+    by_webhook(home);
     let other = Home::new(Engine::Sqlite);
     by_file(&other);
     assert_eq!(home.json("balances --mode live"), other.json("balances --mode live"));
-    let (one, another) = (ledger(&home), ledger(&other));
+    let (one, another) = (ledger(home), ledger(&other));
     assert!(one.len() > 50, "{}", one.len());
     for key in one.keys().chain(another.keys()) {
         assert_eq!(one.get(key), another.get(key), "{key:?}");
     }
-    for home in [&home, &other] {
+    for home in [home, &other] {
         assert!(home.ok("verify").contains("right to the last minor unit"));
     }
 }

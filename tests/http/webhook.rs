@@ -66,9 +66,9 @@ fn key(home: &Home, mode: &str) -> String {
     home.ok(&format!("api-key create --name test --mode {mode}")).trim().to_owned()
 }
 
-fn an_event_is_stored_once_and_credited(home: Home) {
-    apply(&home);
-    let server = Server::start(&home);
+fn an_event_is_stored_once_and_credited(home: &Home) {
+    apply(home);
+    let server = Server::start(home);
     let body = invoice(1, "acme", true);
     for (body, status) in [
         (body.clone(), "stored"),
@@ -79,9 +79,9 @@ fn an_event_is_stored_once_and_credited(home: Home) {
         let answer = server.deliver(&body);
         assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some(status)), "{answer:?}");
     }
-    assert_eq!(stored(&home), 2);
+    assert_eq!(stored(home), 2);
     // The workers of the service itself credit it; no command helps.
-    let key = key(&home, "live");
+    let key = key(home, "live");
     assert!(until(Duration::from_secs(5), || balance(&server, &key, "acme") == Some(500)), "{}", server.said());
     let metrics = server.get("/metrics").body;
     for line in ["{result=\"stored\"} 1", "{result=\"duplicate\"} 2", "{result=\"ignored\"} 1"] {
@@ -91,8 +91,8 @@ fn an_event_is_stored_once_and_credited(home: Home) {
     assert!(!said.contains(SECRET), "{said}");
 }
 
-fn what_has_no_good_signature_is_not_stored(home: Home) {
-    let server = Server::start(&home);
+fn what_has_no_good_signature_is_not_stored(home: &Home) {
+    let server = Server::start(home);
     let body = invoice(1, "acme", true);
     let other = invoice(2, "acme", true);
     let late = sign(SECRET, now() - 301, &body);
@@ -110,19 +110,19 @@ fn what_has_no_good_signature_is_not_stored(home: Home) {
         let answer = server.post(HOOK, signature.as_deref(), &body);
         assert_eq!(answer.problem(400), "bad_signature", "{why}");
     }
-    assert_eq!(stored(&home), 0);
+    assert_eq!(stored(home), 0);
     assert!(server.get("/metrics").body.contains("{result=\"bad_signature\"} 9"));
     // Stripe's own libraries accept what comes from a clock that goes ahead.
     for (number, at) in [(1, now() - 290), (2, now() + 3600)] {
         let body = invoice(number, "acme", true);
         assert_eq!(server.post(HOOK, Some(&sign(SECRET, at, &body)), &body).status, 200);
     }
-    assert_eq!(stored(&home), 2);
+    assert_eq!(stored(home), 2);
 }
 
-fn secrets_can_be_rotated(home: Home) {
+fn secrets_can_be_rotated(home: &Home) {
     home.write("secrets", "whsec_new, whsec_old\n");
-    let server = Server::start_with(&home, |command| command.env("STRIPE_WEBHOOK_SECRET_FILE", "secrets"));
+    let server = Server::start_with(home, |command| command.env("STRIPE_WEBHOOK_SECRET_FILE", "secrets"));
     for (number, secret, status) in [(1, "whsec_old", 200), (2, "whsec_new", 200), (3, "whsec_older", 400)] {
         let body = invoice(number, "acme", true);
         assert_eq!(server.post(HOOK, Some(&sign(secret, now(), &body)), &body).status, status, "{secret}");
@@ -131,23 +131,23 @@ fn secrets_can_be_rotated(home: Home) {
     let body = invoice(4, "acme", true);
     let both = format!("{},v1={}", sign("whsec_gone", now(), &body), &sign("whsec_new", now(), &body)[16..]);
     assert_eq!(server.post(HOOK, Some(&both), &body).status, 200, "{both}");
-    assert_eq!(stored(&home), 3);
+    assert_eq!(stored(home), 3);
 }
 
-fn without_a_secret_nothing_is_taken(home: Home) {
-    let server = Server::start_with(&home, |command| command);
+fn without_a_secret_nothing_is_taken(home: &Home) {
+    let server = Server::start_with(home, |command| command);
     let body = invoice(1, "acme", true);
     for signature in [None, Some(signed(&body)), Some(sign("", now(), &body))] {
         let answer = server.post(HOOK, signature.as_deref(), &body);
         assert_eq!(answer.problem(503), "webhook_secret_missing");
         assert!(answer.headers.contains("retry-after:"), "{answer:?}");
     }
-    assert_eq!(stored(&home), 0);
+    assert_eq!(stored(home), 0);
     assert!(server.said().contains("No signing secret is set yet"));
 }
 
-fn bodies_that_are_no_events_are_refused(home: Home) {
-    let server = Server::start(&home);
+fn bodies_that_are_no_events_are_refused(home: &Home) {
+    let server = Server::start(home);
     for body in [&b""[..], b"not json", b"\xff\xfe", b"{}", b"[]", b"null", br#"{"object":"charge","id":"ch_1"}"#] {
         assert_eq!(server.deliver(body).problem(400), "not_an_event", "{}", String::from_utf8_lossy(body));
     }
@@ -159,12 +159,12 @@ fn bodies_that_are_no_events_are_refused(home: Home) {
     assert_eq!(server.deliver(&body).problem(413), "body_too_large");
     body.resize(4 * largest, b' ');
     assert_eq!(server.deliver(&body).problem(413), "body_too_large");
-    assert_eq!(stored(&home), 1);
+    assert_eq!(stored(home), 1);
     assert_eq!(server.get("/healthz").status, 200);
 }
 
-fn addresses_and_methods_that_are_none(home: Home) {
-    let server = Server::start(&home);
+fn addresses_and_methods_that_are_none(home: &Home) {
+    let server = Server::start(home);
     let body = invoice(1, "acme", true);
     for path in [
         "/webhooks/stripe/nobody",
@@ -182,11 +182,11 @@ fn addresses_and_methods_that_are_none(home: Home) {
         assert_eq!(answer.problem(405), "method_not_allowed", "{method} {path}");
         assert!(answer.headers.contains("\nallow: "), "{answer:?}");
     }
-    assert_eq!(stored(&home), 0);
+    assert_eq!(stored(home), 0);
 }
 
-fn it_says_how_it_is(home: Home) {
-    let server = Server::start(&home);
+fn it_says_how_it_is(home: &Home) {
+    let server = Server::start(home);
     assert_eq!(server.get("/healthz").body, "ok\n");
     assert_eq!(server.get("/readyz").body, "ready\n");
     let metrics = server.get("/metrics");
@@ -208,9 +208,9 @@ fn it_says_how_it_is(home: Home) {
     server.stop();
 }
 
-fn test_events_land_in_the_test_book(home: Home) {
-    apply(&home);
-    let server = Server::start(&home);
+fn test_events_land_in_the_test_book(home: &Home) {
+    apply(home);
+    let server = Server::start(home);
     // The same customer, invoice and event in both modes: Stripe's ids do differ, but nothing may hang on it.
     server.deliver(&invoice(1, "acme", false));
     let mut twin: Value = serde_json::from_slice(&invoice(1, "acme", true)).unwrap();
@@ -219,7 +219,7 @@ fn test_events_land_in_the_test_book(home: Home) {
     twin["data"]["object"]["total"] = 20_000.into();
     twin["data"]["object"]["lines"]["data"][0]["amount"] = 20_000.into();
     server.deliver(twin.to_string().as_bytes());
-    let (live, test) = (key(&home, "live"), key(&home, "test"));
+    let (live, test) = (key(home, "live"), key(home, "test"));
     assert!(until(Duration::from_secs(5), || {
         balance(&server, &live, "acme") == Some(1000) && balance(&server, &test, "acme") == Some(500)
     }));
@@ -233,8 +233,8 @@ fn test_events_land_in_the_test_book(home: Home) {
     assert!(home.ok("verify").contains("right to the last minor unit"));
 }
 
-fn a_database_that_is_gone_acknowledges_nothing(home: Home) {
-    let server = Server::start(&home);
+fn a_database_that_is_gone_acknowledges_nothing(home: &Home) {
+    let server = Server::start(home);
     assert_eq!(server.deliver(&invoice(1, "acme", true)).status, 200);
     let files = ["ledger.db", "ledger.db-wal", "ledger.db-shm"];
     match home.engine {
@@ -258,13 +258,13 @@ fn a_database_that_is_gone_acknowledges_nothing(home: Home) {
         Engine::Postgres => home.let_in(),
     }
     assert_eq!(server.deliver(&invoice(2, "acme", true)).status, 200, "{}", server.said());
-    assert_eq!(stored(&home), 2);
+    assert_eq!(stored(home), 2);
 }
 
-fn what_apply_changes_takes_effect_here(home: Home) {
-    let server = Server::start(&home);
+fn what_apply_changes_takes_effect_here(home: &Home) {
+    let server = Server::start(home);
     server.deliver(&invoice(1, "acme", true));
-    let key = key(&home, "live");
+    let key = key(home, "live");
     // Nobody catches up with a command while this is polled: `apply` returns, the service does the rest.
     assert!(until(Duration::from_secs(5), || {
         home.count(
@@ -272,7 +272,7 @@ fn what_apply_changes_takes_effect_here(home: Home) {
         ) == 1
     }));
     assert_eq!(balance(&server, &key, "acme"), None);
-    apply(&home);
+    apply(home);
     server.deliver(&invoice(2, "acme", true));
     assert!(until(Duration::from_secs(5), || balance(&server, &key, "acme") == Some(1000)), "{}", server.said());
 }
