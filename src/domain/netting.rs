@@ -40,17 +40,8 @@ pub struct PayableEntry {
     pub available_at: Time,
     /// When it was appended.
     pub booked_at: Time,
-}
-
-/// The batch before, as far as this partner and currency were concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Previous {
-    /// The end of its month.
-    pub period_end: Time,
-    /// Entries booked from then on were not in it.
-    pub cut_off: Time,
-    /// What it rolled over: zero where it paid, or where the partner had nothing in it.
-    pub closing: i64,
+    /// Whether the batch before had it and left it.
+    pub left: bool,
 }
 
 /// Everything that netting looks at.
@@ -68,8 +59,8 @@ pub struct ToNet<'a> {
     pub period: Period,
     /// Entries booked from then on wait for the next batch.
     pub cut_off: Time,
-    /// The batch before; none where this is the first.
-    pub previous: Option<Previous>,
+    /// What the batch before left: zero where it paid, or where the partner had nothing in it.
+    pub opening: i64,
 }
 
 /// A partner's month in one currency.
@@ -152,11 +143,11 @@ impl Reason {
 /// Where the sums are too large for minor units.
 pub fn net(input: &ToNet<'_>) -> Result<Netted, Overflow> {
     let taken: Vec<&PayableEntry> = input.entries.iter().filter(|entry| input.takes(entry)).collect();
-    let (seen, fresh): (Vec<&PayableEntry>, Vec<&PayableEntry>) = taken.iter().partition(|entry| input.was_seen(entry));
+    let (seen, fresh): (Vec<&PayableEntry>, Vec<&PayableEntry>) = taken.iter().partition(|entry| entry.left);
     let of_kind = |kind: EntryKind| sum(fresh.iter().filter(move |entry| entry.kind == kind));
 
     let total = sum(&taken)?;
-    let opening = input.previous.map_or(0, |previous| previous.closing);
+    let opening = input.opening;
     let earned = of_kind(EntryKind::Accrual)?;
     let reversed = of_kind(EntryKind::Reversal)?.checked_neg().ok_or(Overflow)?;
     // Entries that the batch before paid and then released count as adjusted: its statement had closed without them.
@@ -184,12 +175,6 @@ fn sum<'a>(entries: impl IntoIterator<Item = &'a &'a PayableEntry>) -> Result<i6
 impl ToNet<'_> {
     fn takes(&self, entry: &PayableEntry) -> bool {
         entry.kind != EntryKind::Payout && entry.available_at < self.period.end && entry.booked_at < self.cut_off
-    }
-
-    /// Whether the batch before saw the entry and left it.
-    fn was_seen(&self, entry: &PayableEntry) -> bool {
-        self.previous
-            .is_some_and(|previous| entry.available_at < previous.period_end && entry.booked_at < previous.cut_off)
     }
 
     /// The partner's own minimum, else the workspace's, else none.

@@ -1,13 +1,13 @@
 //! A month's batch: close it, approve it, mark it as paid. Every step is one transaction; doing it twice changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::Time;
 use crate::domain::calendar::Month;
 use crate::domain::currency::Currency;
 use crate::domain::entry::{Component, EntryKind};
 use crate::domain::money::Overflow;
-use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, Previous, ToNet, net};
+use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, ToNet, net};
 use crate::domain::terms::{Profile, Settings, Terms};
 use crate::ledger::Ledger;
 use crate::store::entries::{self, Booked, Entry};
@@ -93,7 +93,8 @@ pub enum Done {
     Before,
 }
 
-/// Closes a month: nets every partner's payable entries, freezes the payouts and reserves their entries.
+/// Closes a month: nets every partner's payable entries, freezes the payouts, reserves their entries, and carries on
+/// what a currency cannot pay out.
 ///
 /// # Errors
 /// [`PayoutError::NotOver`], [`PayoutError::OutOfOrder`], or the database's.
@@ -145,16 +146,10 @@ struct Closing<'a> {
 
 impl Closing<'_> {
     async fn all_partners(&self, tx: &mut Tx, latest: Option<&Batch>) -> Result<(), PayoutError> {
-        let closings = match latest {
-            Some(latest) => payouts::closings(tx, self.workspace, &latest.batch_id).await?,
-            None => std::collections::HashMap::default(),
-        };
-        let previous = |partner: &str, currency: Currency| {
-            latest.map(|latest| Previous {
-                period_end: latest.period_end(),
-                cut_off: latest.cut_off(),
-                closing: closings.get(&(partner.to_owned(), currency.to_string())).copied().unwrap_or(0),
-            })
+        let before = latest.map(|latest| latest.batch_id.as_str());
+        let closings = match before {
+            Some(before) => payouts::closings(tx, self.workspace, before).await?,
+            None => HashMap::default(),
         };
         let mut after = String::new();
         loop {
@@ -163,13 +158,33 @@ impl Closing<'_> {
             after.clone_from(last);
             let (end, cut_off) = (self.period.end, self.cut_off);
             let free = payouts::free_entries(tx, self.workspace, self.mode, &partners, end, cut_off).await?;
+            let left = match before {
+                Some(before) => payouts::left_by(tx, self.workspace, before, &partners).await?,
+                None => HashSet::default(),
+            };
             let mut new = Vec::new();
-            for ((partner, currency), entries) in by_partner(&free) {
-                let previous = previous(&partner, currency);
-                new.extend(self.payout(&partner, currency, &entries, previous)?);
+            for ((partner, currency), entries) in by_partner(&free, &left) {
+                let opening = closings.get(&(partner.clone(), currency.to_string())).copied().unwrap_or(0);
+                new.extend(self.payout(&partner, currency, &entries, opening)?);
             }
             payouts::insert(tx, self.workspace, self.mode, &new).await?;
+            self.carry_on(tx, &new).await?;
         }
+    }
+
+    /// Books what currencies cannot pay out: one half belongs to the payout, the other is the next month's. It could be
+    /// paid in this month, if only it were more: the next month has it, however late this one is closed.
+    async fn carry_on(&self, tx: &mut Tx, new: &[NewPayout]) -> Result<(), PayoutError> {
+        let mut pairs = Vec::new();
+        for NewPayout { payout, .. } in new.iter().filter(|new| new.payout.pays() && new.payout.closing != 0) {
+            for (revision, amount) in [(1, -payout.closing), (2, payout.closing)] {
+                let kind = EntryKind::Carry;
+                let entry = entry_of(self.ledger, self.batch, payout, kind, amount, self.batch.closed_at())?;
+                let available_at = self.period.end - chrono::TimeDelta::microseconds(1);
+                pairs.push(Entry { revision, available_at, ..entry });
+            }
+        }
+        book(tx, self.workspace, &pairs).await
     }
 
     fn payout(
@@ -177,12 +192,12 @@ impl Closing<'_> {
         partner: &str,
         currency: Currency,
         entries: &[PayableEntry],
-        previous: Option<Previous>,
+        opening: i64,
     ) -> Result<Option<NewPayout>, PayoutError> {
         let unknown = Profile::default();
         let profile = self.terms.partners.get(partner).map_or(&unknown, |partner| &partner.profile);
         let (period, cut_off, settings) = (self.period, self.cut_off, self.settings);
-        let netted = net(&ToNet { entries, currency, profile, settings, period, cut_off, previous })
+        let netted = net(&ToNet { entries, currency, profile, settings, period, cut_off, opening })
             .map_err(|source| PayoutError::Overflow { partner: partner.to_owned(), currency, source })?;
         if netted.entry_ids.is_empty() {
             return Ok(None);
@@ -222,7 +237,7 @@ fn reference(partner: &str, month: &str) -> String {
     format!("{partner}-{month}")
 }
 
-fn by_partner(free: &[Booked]) -> BTreeMap<(String, Currency), Vec<PayableEntry>> {
+fn by_partner(free: &[Booked], left: &HashSet<String>) -> BTreeMap<(String, Currency), Vec<PayableEntry>> {
     let mut groups: BTreeMap<(String, Currency), Vec<PayableEntry>> = BTreeMap::new();
     for Booked { entry, .. } in free {
         groups.entry((entry.partner.clone(), entry.currency)).or_default().push(PayableEntry {
@@ -231,6 +246,7 @@ fn by_partner(free: &[Booked]) -> BTreeMap<(String, Currency), Vec<PayableEntry>
             amount: entry.amount,
             available_at: entry.available_at,
             booked_at: entry.booked_at,
+            left: left.contains(&entry.entry_id),
         });
     }
     groups
@@ -268,49 +284,51 @@ pub async fn approve(
     let mut new = Vec::new();
     for payout in payouts::of_batch(&mut tx, workspace, &batch.batch_id).await? {
         if payout.pays() {
-            new.extend(entries_of(ledger, &batch, &payout, now)?);
+            new.push(entry_of(ledger, &batch, &payout, EntryKind::Payout, -payout.amount, now)?);
         }
     }
-    entries::append(&mut tx, workspace, &new).await?;
-    // The freed half of a carry pair stays free: the next batch has it.
-    let reserved = new
-        .iter()
-        .filter(|entry| entry.amount < 0)
-        .map(|entry| (entry.payout_id.as_deref().unwrap_or_default(), entry.entry_id.as_str()));
-    payouts::reserve(&mut tx, workspace, reserved).await?;
+    book(&mut tx, workspace, &new).await?;
     payouts::approve(&mut tx, workspace, &batch.batch_id).await?;
     let batch = find(&mut tx, workspace, batch.mode(), &batch.batch_id).await?;
     tx.commit().await?;
     Ok((batch, Done::Now))
 }
 
-/// The payout's own entry and, where the currency cannot pay all of it, the pair that carries the rest on.
-fn entries_of(ledger: &Ledger, batch: &Batch, payout: &Payout, now: Time) -> Result<Vec<Entry>, StoreError> {
-    let currency = payout.currency()?;
-    let entry = |kind, revision, amount| Entry {
+/// Appends entries about payouts. What they take belongs to the payout; what they give is free.
+async fn book(tx: &mut Tx, workspace: WorkspaceId, new: &[Entry]) -> Result<(), PayoutError> {
+    entries::append(tx, workspace, new).await?;
+    let taking = new.iter().filter(|entry| entry.amount < 0);
+    let reserved = taking.map(|entry| (entry.payout_id.as_deref().unwrap_or_default(), entry.entry_id.as_str()));
+    payouts::reserve(tx, workspace, reserved).await?;
+    Ok(())
+}
+
+fn entry_of(
+    ledger: &Ledger,
+    batch: &Batch,
+    payout: &Payout,
+    kind: EntryKind,
+    amount: i64,
+    now: Time,
+) -> Result<Entry, StoreError> {
+    Ok(Entry {
         entry_id: ledger.ids.next("ent"),
         mode: batch.mode(),
         kind,
         partner: payout.partner_key.clone(),
         program: None,
         component: Component::Direct,
-        revision,
+        revision: 1,
         payment_id: None,
         amount,
-        currency,
+        currency: payout.currency()?,
         occurred_at: now,
         booked_at: now,
         available_at: now,
         event_id: None,
         payout_id: Some(payout.payout_id.clone()),
         reason: Some(batch.month.clone()),
-    };
-    let mut entries = vec![entry(EntryKind::Payout, 1, -payout.amount)];
-    if payout.closing != 0 {
-        entries.push(entry(EntryKind::Carry, 1, -payout.closing));
-        entries.push(entry(EntryKind::Carry, 2, payout.closing));
-    }
-    Ok(entries)
+    })
 }
 
 /// Which payouts of a batch were paid, and as what.

@@ -1,6 +1,6 @@
 //! Batches, payouts, and which entries each payout pays.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::FromRow;
 
@@ -427,6 +427,23 @@ pub async fn closings(
         .await?
     });
     Ok(rows.into_iter().map(|(partner, currency, closing)| ((partner, currency), closing)).collect())
+}
+
+/// The entries that a batch had for some partners and did not pay.
+pub async fn left_by(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    batch_id: &str,
+    partners: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let text = "SELECT r.entry_id
+                FROM v CROSS JOIN payouts p
+                JOIN payout_entries r ON r.workspace_id = $1 AND r.payout_id = p.payout_id AND r.live = 0
+                WHERE p.workspace_id = $1 AND p.batch_id = $2 AND p.partner_key = v.partner_key
+                  AND $among(p.partner_key, partner_key)";
+    let partners = Rows::texts(&[("partner_key", Text)], partners.iter().map(String::as_str));
+    let left: Vec<(String,)> = partners.fetch(tx, text, &[workspace.0.into(), batch_id.into()]).await?;
+    Ok(left.into_iter().map(|(id,)| id).collect())
 }
 
 /// Moves a batch from one status to the next and notes when; false if it was not in `from`.

@@ -14,7 +14,12 @@ fn day(day: i64) -> Time {
 }
 
 fn entry(id: &str, kind: EntryKind, amount: i64, available: i64, booked: i64) -> PayableEntry {
-    PayableEntry { entry_id: id.to_owned(), kind, amount, available_at: day(available), booked_at: day(booked) }
+    let (available_at, booked_at) = (day(available), day(booked));
+    PayableEntry { entry_id: id.to_owned(), kind, amount, available_at, booked_at, left: false }
+}
+
+fn left(id: &str, kind: EntryKind, amount: i64, available: i64, booked: i64) -> PayableEntry {
+    PayableEntry { left: true, ..entry(id, kind, amount, available, booked) }
 }
 
 fn payable(minimum: i64, currency: Currency) -> Profile {
@@ -25,8 +30,8 @@ fn payable(minimum: i64, currency: Currency) -> Profile {
     }
 }
 
-/// Nets days 30 to 60, closed on day 61, after a batch of days 0 to 30 that was closed on day 31.
-fn february(entries: &[PayableEntry], profile: &Profile, code: &str, closing: i64) -> Netted {
+/// Nets days 30 to 60, closed on day 61.
+fn february(entries: &[PayableEntry], profile: &Profile, code: &str, opening: i64) -> Netted {
     net(&ToNet {
         entries,
         currency: code.parse().unwrap(),
@@ -34,7 +39,7 @@ fn february(entries: &[PayableEntry], profile: &Profile, code: &str, closing: i6
         settings: &Settings::default(),
         period: Period { start: day(30), end: day(60) },
         cut_off: day(61),
-        previous: Some(Previous { period_end: day(30), cut_off: day(31), closing }),
+        opening,
     })
     .unwrap()
 }
@@ -47,9 +52,10 @@ fn usd() -> Currency {
 fn a_month_adds_up() {
     use EntryKind::{Accrual, Adjustment, Bonus, Payout, PayoutReturn, Reversal};
     let entries = [
-        entry("rolled", Accrual, 4000, 20, 10),
+        left("rolled", Accrual, 4000, 20, 10),
         entry("new", Accrual, 3000, 40, 10),
         entry("late", Accrual, 500, 29, 32),
+        entry("just after the close", Accrual, 10, 29, 31),
         entry("back", Reversal, -1000, 45, 45),
         entry("again", Reversal, 250, 46, 46),
         entry("by hand", Adjustment, -100, 45, 45),
@@ -64,17 +70,27 @@ fn a_month_adds_up() {
         netted,
         Netted {
             opening: 4000,
-            earned: 3500,
+            earned: 3510,
             reversed: 750,
             adjustments: 2600,
-            amount: 9350,
+            amount: 9360,
             carry: 0,
             closing: 0,
             minimum: 5000,
             outcome: Outcome::Pay,
-            entry_ids: ["rolled", "new", "late", "back", "again", "by hand", "volume", "returned"]
-                .map(str::to_owned)
-                .to_vec(),
+            entry_ids: [
+                "rolled",
+                "new",
+                "late",
+                "just after the close",
+                "back",
+                "again",
+                "by hand",
+                "volume",
+                "returned"
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }
     );
 }
@@ -131,7 +147,7 @@ fn the_partners_own_minimum_comes_before_the_workspaces() {
             settings: &settings,
             period: Period { start: day(30), end: day(60) },
             cut_off: day(61),
-            previous: None,
+            opening: 0,
         })
         .unwrap();
         assert_eq!(netted.minimum, minimum);
@@ -142,7 +158,7 @@ fn the_partners_own_minimum_comes_before_the_workspaces() {
 #[test]
 fn entries_released_by_the_batch_before_are_adjusted_in() {
     // January paid 40.00 and closed at zero; its payout was then taken back before it left.
-    let netted = february(&[entry("a", EntryKind::Accrual, 4000, 20, 10)], &payable(0, usd()), "usd", 0);
+    let netted = february(&[left("a", EntryKind::Accrual, 4000, 20, 10)], &payable(0, usd()), "usd", 0);
     assert_eq!((netted.opening, netted.earned, netted.adjustments, netted.amount), (0, 0, 4000, 4000));
 }
 
@@ -156,7 +172,7 @@ fn more_than_fits_is_an_error() {
         settings: &Settings::default(),
         period: Period { start: day(30), end: day(60) },
         cut_off: day(61),
-        previous: None,
+        opening: 0,
     };
     assert_eq!(net(&input), Err(Overflow));
 }
@@ -167,7 +183,7 @@ struct Ledger {
     free: Vec<PayableEntry>,
     paid: i64,
     reserved: HashSet<String>,
-    previous: Option<Previous>,
+    opening: i64,
 }
 
 impl Ledger {
@@ -176,8 +192,8 @@ impl Ledger {
         let period = Period { start: day(month * 30), end: day(month * 30 + 30) };
         let cut_off = period.end + TimeDelta::days(lag);
         let settings = Settings::default();
-        let previous = self.previous;
-        let input = ToNet { entries: &self.free, currency, profile, settings: &settings, period, cut_off, previous };
+        let opening = self.opening;
+        let input = ToNet { entries: &self.free, currency, profile, settings: &settings, period, cut_off, opening };
         let netted = net(&input).unwrap();
         if netted.outcome == Outcome::Pay {
             self.free.retain(|entry| !netted.entry_ids.contains(&entry.entry_id));
@@ -195,10 +211,14 @@ impl Ledger {
                     amount: netted.carry,
                     available_at: cut_off,
                     booked_at,
+                    left: false,
                 });
             }
         }
-        self.previous = Some(Previous { period_end: period.end, cut_off, closing: netted.closing });
+        for entry in &mut self.free {
+            entry.left = netted.entry_ids.contains(&entry.entry_id);
+        }
+        self.opening = netted.closing;
         netted
     }
 }

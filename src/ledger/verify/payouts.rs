@@ -42,12 +42,13 @@ impl Verifying<'_> {
             self.report.differs(format!("Payout {id} does not add up: {} came in, {out} went out.", made.stated));
         }
         let is_booked = matches!(made.status.as_str(), "approved" | "paid");
+        let carry = if made.status == "rolled_over" { 0 } else { made.closing };
         let mut expected = Vec::new();
         if is_booked {
             expected.push(line(EntryKind::Payout, -made.amount));
-            if made.closing != 0 {
-                expected.extend([made.closing, -made.closing].map(|amount| line(EntryKind::Carry, amount)));
-            }
+        }
+        if carry != 0 {
+            expected.extend([carry, -carry].map(|amount| line(EntryKind::Carry, amount)));
         }
         let mut found: Vec<String> = booked.iter().map(|line| format!("{} of {}", line.kind, line.amount)).collect();
         expected.sort_unstable();
@@ -56,9 +57,10 @@ impl Verifying<'_> {
             let (found, expected) = (listed(&found), listed(&expected));
             self.report.differs(format!("Payout {id} is booked as {found}; it should be {expected}."));
         }
-        // Its own booking, and what the currency cannot pay out, leave nothing of its entries.
-        let own = if is_booked { 1 + i64::from(made.closing != 0) } else { 0 };
-        let (count, left) = (made.entry_count.saturating_add(own), if is_booked { 0 } else { out });
+        // Its own booking, and what is carried on, take away from what its entries are worth.
+        let own = i64::from(is_booked) + i64::from(carry != 0);
+        let count = made.entry_count.saturating_add(own);
+        let left = out - carry - if is_booked { made.amount } else { 0 };
         if (made.entries, made.sum) != (count, left) {
             let Made { entries, sum, .. } = made;
             self.report.differs(format!(
