@@ -392,7 +392,7 @@ pub async fn of_payouts(
     payouts: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<PayoutLine>, StoreError> {
     let text = "SELECT e.payout_id, e.kind, e.amount
-                FROM v CROSS JOIN entries e
-                WHERE e.workspace_id = $1 AND e.payout_id = v.payout_id AND $among(e.payout_id, payout_id)";
+                FROM entries e
+                WHERE e.workspace_id = $1 AND e.payout_id $in(payout_id)";
     Rows::texts(&[("payout_id", Text)], payouts).fetch(tx, text, &[workspace.0.into()]).await
 }

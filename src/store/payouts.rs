@@ -437,10 +437,9 @@ pub async fn left_by(
     partners: &[String],
 ) -> Result<HashSet<String>, StoreError> {
     let text = "SELECT r.entry_id
-                FROM v CROSS JOIN payouts p
+                FROM payouts p
                 JOIN payout_entries r ON r.workspace_id = $1 AND r.payout_id = p.payout_id AND r.live = 0
-                WHERE p.workspace_id = $1 AND p.batch_id = $2 AND p.partner_key = v.partner_key
-                  AND $among(p.partner_key, partner_key)";
+                WHERE p.workspace_id = $1 AND p.batch_id = $2 AND p.partner_key $in(partner_key)";
     let partners = Rows::texts(&[("partner_key", Text)], partners.iter().map(String::as_str));
     let left: Vec<(String,)> = partners.fetch(tx, text, &[workspace.0.into(), batch_id.into()]).await?;
     Ok(left.into_iter().map(|(id,)| id).collect())
