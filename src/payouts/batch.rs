@@ -279,7 +279,8 @@ pub async fn approve(
     let mut tx = ledger.db.write(Urgency::Now).await?;
     let batch = find(&mut tx, workspace, mode, name).await?;
     if !payouts::advance_batch(&mut tx, workspace, &batch.batch_id, "closed", "approved", now).await? {
-        return Ok((batch, Done::Before));
+        // Somebody else may have been approving it while this one waited: show it as it is now.
+        return Ok((find(&mut tx, workspace, mode, &batch.batch_id).await?, Done::Before));
     }
     let mut new = Vec::new();
     for payout in payouts::of_batch(&mut tx, workspace, &batch.batch_id).await? {

@@ -293,10 +293,10 @@ pub async fn free_entries(
     let text = "SELECT e.entry_id, e.mode, e.kind, e.partner_key, e.program_key, e.component, e.revision, e.payment_id,
                        e.amount, e.currency, e.occurred_at, e.booked_at, e.available_at, e.event_id, e.payout_id,
                        e.reason, e.digest
-                FROM entries e
+                FROM v CROSS JOIN entries e
                 LEFT JOIN payout_entries p
                        ON p.workspace_id = $1 AND p.entry_id = e.entry_id AND p.live = 1
-                WHERE e.workspace_id = $1 AND e.mode = $2 AND e.partner_key $in(partner_key)
+                WHERE e.workspace_id = $1 AND e.mode = $2 AND e.partner_key = v.partner_key
                   AND e.available_at < $3 AND e.booked_at < $4 AND p.entry_id IS NULL";
     let rows: Vec<Row> = Rows::texts(&[("partner_key", Text)], partners.iter().map(String::as_str))
         .fetch(tx, text, &[workspace.0.into(), mode.as_i64().into(), micros(end).into(), micros(cut_off).into()])
@@ -437,10 +437,9 @@ pub async fn left_by(
     partners: &[String],
 ) -> Result<HashSet<String>, StoreError> {
     let text = "SELECT r.entry_id
-                FROM v CROSS JOIN payouts p
+                FROM payouts p
                 JOIN payout_entries r ON r.workspace_id = $1 AND r.payout_id = p.payout_id AND r.live = 0
-                WHERE p.workspace_id = $1 AND p.batch_id = $2 AND p.partner_key = v.partner_key
-                  AND p.partner_key $in(partner_key)";
+                WHERE p.workspace_id = $1 AND p.batch_id = $2 AND p.partner_key $in(partner_key)";
     let partners = Rows::texts(&[("partner_key", Text)], partners.iter().map(String::as_str));
     let left: Vec<(String,)> = partners.fetch(tx, text, &[workspace.0.into(), batch_id.into()]).await?;
     Ok(left.into_iter().map(|(id,)| id).collect())
