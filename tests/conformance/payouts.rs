@@ -76,8 +76,10 @@ fn amounts(payout: &Payout) -> [i64; 6] {
     [payout.opening, payout.earned, payout.reversed, payout.adjustments, payout.amount, payout.closing]
 }
 
+type Frozen = (String, [i64; 6], i64, String, Option<String>, String);
+
 /// What approving and paying may not change.
-fn frozen(payouts: &[Payout]) -> Vec<(String, [i64; 6], i64, String, Option<String>, String)> {
+fn frozen(payouts: &[Payout]) -> Vec<Frozen> {
     let row = |payout: &Payout| {
         let Payout { payout_id, entry_count, method, reason, profile, .. } = payout.clone();
         (payout_id, amounts(payout), entry_count, method, reason, profile)
