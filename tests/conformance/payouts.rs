@@ -76,11 +76,11 @@ fn amounts(payout: &Payout) -> [i64; 6] {
     [payout.opening, payout.earned, payout.reversed, payout.adjustments, payout.amount, payout.closing]
 }
 
-/// What approving and paying may not change.
-fn frozen(payouts: &[Payout]) -> Vec<(String, [i64; 6], i64, String, Option<String>, String)> {
+/// What approving and paying may not change, a line for each payout.
+fn frozen(payouts: &[Payout]) -> Vec<String> {
     let row = |payout: &Payout| {
-        let Payout { payout_id, entry_count, method, reason, profile, .. } = payout.clone();
-        (payout_id, amounts(payout), entry_count, method, reason, profile)
+        let Payout { payout_id, entry_count, method, reason, profile, .. } = payout;
+        format!("{payout_id} {:?} {entry_count} {method} {reason:?} {profile}", amounts(payout))
     };
     payouts.iter().map(row).collect()
 }
