@@ -8,7 +8,7 @@
 //!
 //! Closed loop: each of 64 connections sends its next webhook when the one before was answered.
 
-#![allow(clippy::cast_precision_loss, clippy::unwrap_used)] // figures for people
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unwrap_used)] // figures
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
