@@ -89,9 +89,9 @@ async fn run(engine: &str, count: usize, folder: &std::path::Path) {
 
 fn report(sent: usize, size: usize, took: Duration, latencies: &mut [u32]) {
     latencies.sort_unstable();
-    let at = |share: f64| f64::from(latencies[((latencies.len() - 1) as f64 * share) as usize]) / 1000.0;
+    let at = |percent: usize| f64::from(latencies[(latencies.len() - 1) * percent / 100]) / 1000.0;
     let rate = size as f64 / took.as_secs_f64();
-    println!("{sent:>10} {rate:>12.0} {:>9.2} {:>9.2} {:>9.2}", at(0.5), at(0.99), at(1.0));
+    println!("{sent:>10} {rate:>12.0} {:>9.2} {:>9.2} {:>9.2}", at(50), at(99), at(100));
 }
 
 fn signed(body: Vec<u8>) -> (String, Bytes) {
