@@ -187,7 +187,8 @@ impl Bench {
 
     async fn record(&self) -> Took {
         let start = Start::now();
-        while self.ledger.record(self.workspace).await.expect("recording") > 0 {}
+        let mut recorder = self.ledger.recorder(self.workspace);
+        while recorder.next().await.expect("recording") > 0 {}
         start.took()
     }
 

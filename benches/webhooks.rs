@@ -156,7 +156,7 @@ async fn wait_until_settled(db: &Db) {
     loop {
         let mut tx = db.read().await.unwrap();
         let workspace = workspaces::find(&mut tx, "default").await.unwrap().unwrap();
-        let pending = events::pending(&mut tx, workspace, 1).await.unwrap().len();
+        let pending = events::pending(&mut tx, workspace, None, 1).await.unwrap().0.len();
         let due = customers::next_due(&mut tx, workspace).await.unwrap();
         tx.rollback().await.unwrap();
         let now = commission_bridge::clock::Clock::machine().now();

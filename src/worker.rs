@@ -88,8 +88,10 @@ impl Worker {
 
     async fn record_all(&self, workspace: WorkspaceId, round: &Round) -> Result<usize, StoreError> {
         let mut sum = 0;
+        let mut recorder = self.ledger.recorder(workspace);
         loop {
-            let recorded = self.ledger.record(workspace).await?;
+            let recorded = recorder.next().await?;
+            self.ledger.db.grown_by(recorded).await?;
             if recorded == 0 {
                 return Ok(sum);
             }
@@ -142,8 +144,10 @@ impl Worker {
         let full = usize::try_from(record::BATCH).unwrap_or(usize::MAX);
         for workspace in self.workspaces().await? {
             let mut recorded = full;
+            let mut recorder = self.ledger.recorder(workspace);
             while !shutdown.is_cancelled() && recorded > 0 {
-                recorded = self.ledger.record(workspace).await?;
+                recorded = recorder.next().await?;
+                self.ledger.db.grown_by(recorded).await?;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
                 self.recorded.notify_one();
             }

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use super::link::{Item, Links, link};
 use super::{Ledger, panic_text, think};
 use crate::domain::Time;
@@ -11,7 +13,7 @@ use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
 use crate::domain::terms::Terms;
 use crate::intake::{ACCOUNT_MISMATCH, payload};
-use crate::store::events::{self, Outcome, StoredEvent, Unrecorded};
+use crate::store::events::{self, Outcome, Place, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs};
@@ -45,26 +47,57 @@ pub(super) struct Found {
     pub clues: Vec<String>,
 }
 
-impl Ledger {
-    /// Records the oldest pending events of a workspace; tells how many it dealt with.
+/// Records a workspace's pending events, batch by batch. While one batch is written, the next is read.
+pub struct Recorder<'a> {
+    ledger: &'a Ledger,
+    workspace: WorkspaceId,
+    ahead: Option<JoinHandle<Result<Batch, StoreError>>>,
+}
+
+/// Events that were read, and whose turn it is as long as nobody else recorded since.
+struct Batch {
+    /// How often anybody recorded before.
+    version: i64,
+    /// The terms they were read under.
+    terms: Arc<Terms>,
+    read: Vec<Read>,
+    /// The place of the last in the queue.
+    last: Option<Place>,
+}
+
+impl Drop for Recorder<'_> {
+    fn drop(&mut self) {
+        if let Some(ahead) = &self.ahead {
+            ahead.abort();
+        }
+    }
+}
+
+impl Recorder<'_> {
+    /// Records the oldest pending events; tells how many it dealt with, 0 when there are none.
     ///
     /// Events that the database refuses fail alone: the batch is tried again one by one.
-    pub async fn record(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
-        match self.record_some(workspace, BATCH, None).await {
+    pub async fn next(&mut self) -> Result<usize, StoreError> {
+        let ahead = match self.ahead.take() {
+            Some(ahead) => ahead.await.ok().and_then(Result::ok),
+            None => None,
+        };
+        match self.record_some(ahead, BATCH, None).await {
             Err(error) if error.is_refusal() => {
                 tracing::warn!(%error, "a batch of events was refused; recording them one by one");
-                self.record_one_by_one(workspace).await
+                self.record_one_by_one().await
             }
             other => other,
         }
     }
 
-    async fn record_one_by_one(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+    async fn record_one_by_one(&mut self) -> Result<usize, StoreError> {
         let mut done = 0;
         while done < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-            let recorded = match self.record_some(workspace, 1, None).await {
+            let recorded = match self.record_some(None, 1, None).await {
                 Err(error) if error.is_refusal() => {
-                    self.record_some(workspace, 1, Some(error.to_string().replace('\0', "\u{fffd}"))).await?
+                    let why = error.to_string().replace('\0', "\u{fffd}");
+                    self.record_some(None, 1, Some(why)).await?
                 }
                 other => other?,
             };
@@ -78,37 +111,85 @@ impl Ledger {
 
     /// Records up to `limit` events, or marks them as failed because of `failure`.
     async fn record_some(
-        &self,
-        workspace: WorkspaceId,
+        &mut self,
+        ahead: Option<Batch>,
         limit: i64,
         failure: Option<String>,
     ) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let mut tx = self.db.read_to_write().await?;
+        let (ledger, workspace) = (self.ledger, self.workspace);
+        let now = ledger.clock.now();
+        let mut tx = ledger.db.read_to_write().await?;
         let version = lock(&mut tx, workspace, RECORDER).await?;
-        let pending = events::pending(&mut tx, workspace, limit).await?;
-        if pending.is_empty() {
+        let terms = ledger.db.terms(&mut tx, workspace).await?;
+        let is_current = |batch: &Batch| batch.version == version && batch.terms.seq == terms.seq;
+        let batch = match ahead.filter(is_current).filter(|batch| !batch.read.is_empty()) {
+            Some(batch) => batch,
+            None => read_batch(&mut tx, workspace, None, limit, version, terms, failure).await?,
+        };
+        if batch.read.is_empty() {
             return Ok(0);
         }
-        let terms = self.db.terms(&mut tx, workspace).await?;
-        let read = match failure {
-            None => think(move || read_all(pending, &terms)).await?,
-            Some(why) => pending.into_iter().map(|event| failed(&event, why.clone())).collect(),
-        };
+        if limit == BATCH {
+            self.read_ahead(&batch);
+        }
+        let read = &batch.read;
         let items: Vec<Item<'_>> = read.iter().filter_map(Read::item).collect();
         let asked: BTreeSet<(Mode, &str)> =
             items.iter().flat_map(|item| item.refs.iter().map(|text| (item.mode, *text))).collect();
         let owners = refs::owners(&mut tx, workspace, asked).await?;
-        let links = link(&items, &owners, &self.ids);
-        let mut tx = self.db.upgrade(tx).await?;
+        let links = link(&items, &owners, &ledger.ids);
+        let mut tx = ledger.db.upgrade(tx).await?;
         used(&mut tx, workspace, RECORDER, version).await?;
-        self.keep_links(&mut tx, workspace, &links, now).await?;
-        keep_facts(&mut tx, workspace, &read, &links).await?;
-        self.learn_promotion_codes(&mut tx, workspace, &read).await?;
+        ledger.keep_links(&mut tx, workspace, &links, now).await?;
+        keep_facts(&mut tx, workspace, read, &links).await?;
+        ledger.learn_promotion_codes(&mut tx, workspace, read).await?;
         let outcomes: Vec<Outcome<'_>> = read.iter().map(Read::outcome).collect();
         events::mark(&mut tx, workspace, &outcomes).await?;
         tx.commit().await?;
         Ok(read.len())
+    }
+
+    /// Begins to read what comes behind a batch, as it will be once that batch is recorded.
+    fn read_ahead(&mut self, batch: &Batch) {
+        let (db, workspace) = (self.ledger.db.clone(), self.workspace);
+        let (after, version) = (batch.last.clone(), batch.version + 1);
+        self.ahead = Some(tokio::spawn(async move {
+            let mut tx = db.read().await?;
+            let terms = db.terms(&mut tx, workspace).await?;
+            read_batch(&mut tx, workspace, after.as_ref(), BATCH, version, terms, None).await
+        }));
+    }
+}
+
+async fn read_batch(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    after: Option<&Place>,
+    limit: i64,
+    version: i64,
+    terms: Arc<Terms>,
+    failure: Option<String>,
+) -> Result<Batch, StoreError> {
+    let (pending, last) = events::pending(tx, workspace, after, limit).await?;
+    let read = match failure {
+        None => {
+            let terms = terms.clone();
+            think(move || read_all(pending, &terms)).await?
+        }
+        Some(why) => pending.into_iter().map(|event| failed(&event, why.clone())).collect(),
+    };
+    Ok(Batch { version, terms, read, last })
+}
+
+impl Ledger {
+    /// Begins to record a workspace's pending events.
+    pub fn recorder(&self, workspace: WorkspaceId) -> Recorder<'_> {
+        Recorder { ledger: self, workspace, ahead: None }
+    }
+
+    /// Records the oldest pending events of a workspace; tells how many it dealt with.
+    pub async fn record(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+        self.recorder(workspace).next().await
     }
 
     /// Enters new customers, joins those that turned out to be one, ties references, and says that all are due.

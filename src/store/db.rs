@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -51,6 +52,8 @@ pub struct Db {
     pools: Pools,
     background: Arc<Mutex<()>>,
     terms: TermsCache,
+    /// Events recorded by this process.
+    grown: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Clone)]
@@ -109,7 +112,7 @@ impl Db {
         } else {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
-        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default() })
+        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default() })
     }
 
     /// Whether what is committed survives a crash of the machine, setting by setting.
@@ -200,6 +203,21 @@ impl Db {
     /// The workspace's terms as the transaction sees them: see [`TermsCache::get`].
     pub async fn terms(&self, tx: &mut Tx, workspace: WorkspaceId) -> Result<Arc<Terms>, StoreError> {
         self.terms.get(tx, workspace).await
+    }
+
+    /// Says that so many events were recorded. `PostgreSQL` must know how the tables look to plan well, and looks by
+    /// itself only after a minute, in which a hundred thousand events may come: it is asked to look at 500 and whenever
+    /// there are eight times as many.
+    pub(crate) async fn grown_by(&self, events: usize) -> Result<(), StoreError> {
+        let Pools::Postgres(pool) = &self.pools else { return Ok(()) };
+        let before = self.grown.fetch_add(events, Ordering::Relaxed);
+        let mark = std::iter::successors(Some(500_usize), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
+        if mark.is_some_and(|mark| before + events >= mark) {
+            let tables =
+                "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries";
+            sqlx::query(tables).execute(pool).await?;
+        }
+        Ok(())
     }
 
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.

@@ -208,21 +208,41 @@ impl StoredEvent {
     }
 }
 
-/// The oldest events that nobody has read yet.
-pub async fn pending(tx: &mut Tx, workspace: WorkspaceId, limit: i64) -> Result<Vec<StoredEvent>, StoreError> {
-    let keys: Vec<(String, i64)> = on!(tx, conn => {
+/// A place in the queue of unread events: all before it come first.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Place {
+    received_at: i64,
+    event_id: String,
+    shape: i64,
+}
+
+/// The oldest events that nobody has read yet, behind `after`, and the place of the last of them.
+pub async fn pending(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    after: Option<&Place>,
+    limit: i64,
+) -> Result<(Vec<StoredEvent>, Option<Place>), StoreError> {
+    let (received_at, event_id, shape) =
+        after.map_or((i64::MIN, "", 0), |place| (place.received_at, place.event_id.as_str(), place.shape));
+    let places: Vec<Place> = on!(tx, conn => {
         sqlx::query_as(
-            "SELECT event_id, shape FROM unread
-             WHERE workspace_id = $1
+            "SELECT received_at, event_id, shape FROM unread
+             WHERE workspace_id = $1 AND (received_at, event_id, shape) > ($2, $3, $4)
              ORDER BY received_at, event_id, shape
-             LIMIT $2",
+             LIMIT $5",
         )
         .bind(workspace.0)
+        .bind(received_at)
+        .bind(event_id)
+        .bind(shape)
         .bind(limit)
         .fetch_all(conn)
         .await?
     });
-    by_keys(tx, workspace, keys.iter().map(|(id, shape)| (id.as_str(), *shape))).await
+    let keys = places.iter().map(|place| (place.event_id.as_str(), place.shape));
+    let events = by_keys(tx, workspace, keys).await?;
+    Ok((events, places.into_iter().last()))
 }
 
 /// Events by id and shape, with their bodies.
@@ -291,8 +311,8 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
         unrecorded.push([id, shape, mode, status.as_i64().into(), reason.into(), error.into()]);
     }
     let text = "DELETE FROM unread
-                WHERE workspace_id = $1 AND received_at $in(received_at)
-                  AND (event_id, shape, received_at) IN (SELECT event_id, shape, received_at FROM v)";
+                WHERE (workspace_id, received_at, event_id, shape)
+                      IN (SELECT $1, received_at, event_id, shape FROM v)";
     read.execute(tx, text, &[workspace.0.into()]).await?;
     let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason, error)
                 SELECT $1, event_id, shape, mode, status, reason, error

@@ -7,7 +7,8 @@
 //!
 //! `PostgreSQL` gets one array for each column (`UNNEST`), so that the statement's text is always the same. `SQLite`
 //! gets `VALUES` with bare `?` (numbered ones are four times slower), in few distinct sizes, so that each is prepared
-//! once. The text's own parameters are `$1, $2, …` on both.
+//! once. The text's own parameters are `$1, $2, …` on both; `PostgreSQL` gets them as `(SELECT $n)`, so that it plans for
+//! any workspace and not for one that it believes to be small because it is new.
 //!
 //! `t.ref $in(ref)` asks for one of the values of a column, by the index: `t.ref = ANY($1)` on `PostgreSQL`,
 //! `t.ref IN (SELECT ref FROM v)` on `SQLite`.
@@ -237,7 +238,7 @@ impl<'a> Rows<'a> {
             match piece {
                 Piece::Text(text) => sql.push_str(text),
                 Piece::Parameter(number) => {
-                    write!(sql, "${}", self.columns.len() + number).expect("a String takes any text");
+                    write!(sql, "(SELECT ${})", self.columns.len() + number).expect("a String takes any text");
                 }
                 Piece::In(column) => {
                     let at = self.columns.iter().position(|(name, _)| *name == column);
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!(
             rows.for_postgres(text),
             "WITH v (ref, at) AS (SELECT * FROM UNNEST($1::text[], $2::bigint[])) \
-             SELECT ref FROM v WHERE at > $4 AND $3 = $4 AND ref = ANY($1)"
+             SELECT ref FROM v WHERE at > (SELECT $4) AND (SELECT $3) = (SELECT $4) AND ref = ANY($1)"
         );
     }
 }
