@@ -17,7 +17,7 @@ use commission_bridge::clock::Clock;
 use commission_bridge::domain::Time;
 use commission_bridge::domain::terms::{Change, Terms};
 use commission_bridge::ids::Ids;
-use commission_bridge::intake::{Inbox, Incoming};
+use commission_bridge::intake::{Arrivals, Inbox, Incoming};
 use commission_bridge::ledger::Ledger;
 use commission_bridge::on;
 use commission_bridge::program::{self, RepriceClosed};
@@ -27,7 +27,7 @@ use commission_bridge::store::changes::{self, Entering};
 use commission_bridge::store::events::Source;
 use commission_bridge::store::{Db, Urgency, WorkspaceId, workspaces};
 use commission_bridge::worker::Worker;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 #[global_allocator]
@@ -145,8 +145,8 @@ impl Bench {
         let db = Db::open(url).await.expect("a database");
         let clock = Clock::machine();
         let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids: Ids::random() };
-        let wake = Arc::new(Notify::new());
-        let (inbox, _) = Inbox::start(db.clone(), clock.clone(), wake.clone());
+        let arrivals = Arc::new(Arrivals::default());
+        let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let mut tx = db.write(Urgency::Now).await.expect("a transaction");
         let workspace = workspaces::ensure(&mut tx, "default", clock.now()).await.expect("a workspace");
         let mut terms = changes::terms_for_change(&mut tx, workspace).await.expect("terms");
@@ -154,7 +154,7 @@ impl Bench {
         let planned = entered(&terms, clock.now());
         changes::append(&mut tx, &entering, &mut terms, &planned).await.expect("changes");
         tx.commit().await.expect("a commit");
-        let worker = Worker::new(ledger.clone(), wake);
+        let worker = Worker::new(ledger.clone(), arrivals);
         worker.run_until_idle().await.expect("nothing to do");
         Self { db, inbox, ledger, worker, workspace }
     }

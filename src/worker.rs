@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::intake::Arrivals;
 use crate::ledger::{Ledger, record, settle};
 use crate::store::{StoreError, WorkspaceId, workspaces};
 
@@ -15,6 +16,8 @@ use crate::store::{StoreError, WorkspaceId, workspaces};
 const NAP: Duration = Duration::from_secs(1);
 /// While events pour in, a customer is settled when it has been due for so long: its further events collect.
 const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
+/// How long it lets webhooks that pour in go first.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -22,7 +25,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Worker {
     ledger: Ledger,
-    wake: Arc<Notify>,
+    arrivals: Arc<Arrivals>,
     recorded: Arc<Notify>,
     settled: Arc<Notify>,
     /// Whether more events are pending than a batch holds.
@@ -41,9 +44,9 @@ pub struct Worked {
 }
 
 impl Worker {
-    /// `wake` is what the inbox notifies.
-    pub fn new(ledger: Ledger, wake: Arc<Notify>) -> Self {
-        Self { ledger, wake, recorded: Arc::default(), settled: Arc::default(), pouring: Arc::default() }
+    /// `arrivals` is what the inbox tells.
+    pub fn new(ledger: Ledger, arrivals: Arc<Arrivals>) -> Self {
+        Self { ledger, arrivals, recorded: Arc::default(), settled: Arc::default(), pouring: Arc::default() }
     }
 
     /// Notified whenever customers were settled: the ledger may have grown.
@@ -128,14 +131,14 @@ impl Worker {
     async fn keep_recording(&self, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
             let round = self.record_round(shutdown).await;
-            rest(&self.wake, shutdown, round, "recording").await;
+            rest(self.arrivals.next(), shutdown, round, "recording").await;
         }
     }
 
     async fn keep_settling(&self, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
             let round = self.settle_round(shutdown).await;
-            rest(&self.recorded, shutdown, round, "settling").await;
+            rest(self.recorded.notified(), shutdown, round, "settling").await;
         }
     }
 
@@ -146,6 +149,7 @@ impl Worker {
             let mut recorded = full;
             let mut recorder = self.ledger.recorder(workspace);
             while !shutdown.is_cancelled() && recorded > 0 {
+                self.arrivals.step_aside(PATIENCE).await;
                 recorded = recorder.next().await?;
                 self.ledger.db.grown_by(recorded).await?;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
@@ -173,6 +177,7 @@ impl Worker {
     }
 
     async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+        self.arrivals.step_aside(PATIENCE).await;
         let now = self.ledger.clock.now();
         let by = if self.pouring.load(Ordering::Relaxed) { now - COLLECT } else { now };
         let done = self.ledger.settle_due_by(workspace, by).await?;
@@ -209,7 +214,12 @@ impl Round {
 }
 
 /// Waits for something to do. An error is logged once here, and tried again.
-async fn rest(wake: &Notify, shutdown: &CancellationToken, round: Result<(), StoreError>, doing: &str) {
+async fn rest(
+    wake: impl Future<Output = ()>,
+    shutdown: &CancellationToken,
+    round: Result<(), StoreError>,
+    doing: &str,
+) {
     let nap = match round {
         Ok(()) => NAP,
         // Somebody else was quicker; what is left is tried at once.
@@ -220,7 +230,7 @@ async fn rest(wake: &Notify, shutdown: &CancellationToken, round: Result<(), Sto
         }
     };
     tokio::select! {
-        () = wake.notified() => {}
+        () = wake => {}
         () = tokio::time::sleep(nap) => {}
         () = shutdown.cancelled() => {}
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -15,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
 use crate::http::{self, App};
 use crate::ids::Ids;
-use crate::intake::Inbox;
+use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
 use crate::store::Db;
 use crate::stripe::event::UNDERSTOOD;
@@ -45,9 +44,9 @@ impl Service {
     /// Starts the endpoint and the workers.
     pub fn start(db: Db, clock: Clock, ids: Ids, secrets: Secrets, listener: TcpListener) -> Self {
         let stop = CancellationToken::new();
-        let wake = Arc::new(Notify::new());
-        let (inbox, writer) = Inbox::start(db.clone(), clock.clone(), wake.clone());
-        let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids }, wake);
+        let arrivals = Arc::new(Arrivals::default());
+        let (inbox, writer) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
+        let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids }, arrivals);
         let app = App::new(db, inbox, secrets, clock);
         let (http_stop, worker_stop) = (stop.clone(), stop.clone());
         Self {

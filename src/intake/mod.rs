@@ -6,11 +6,14 @@
 
 pub mod payload;
 
+mod arrivals;
 mod writer;
+
+pub use arrivals::Arrivals;
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
@@ -66,7 +69,7 @@ pub struct Inbox {
     queue: mpsc::Sender<Waiting>,
     db: Db,
     clock: Clock,
-    wake: Arc<Notify>,
+    arrivals: Arc<Arrivals>,
 }
 
 /// An event that waits for the writer.
@@ -87,12 +90,12 @@ pub struct Imported {
 }
 
 impl Inbox {
-    /// Starts the writer. `wake` is notified whenever something new is on disk. The writer ends, with everything
+    /// Starts the writer. `arrivals` is told whenever something new is on disk. The writer ends, with everything
     /// answered, when the last clone of the inbox is gone.
-    pub fn start(db: Db, clock: Clock, wake: Arc<Notify>) -> (Self, JoinHandle<()>) {
+    pub fn start(db: Db, clock: Clock, arrivals: Arc<Arrivals>) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = tokio::spawn(writer::run(db.clone(), waiting, wake.clone()));
-        (Self { queue, db, clock, wake }, writer)
+        let writer = tokio::spawn(writer::run(db.clone(), waiting, arrivals.clone()));
+        (Self { queue, db, clock, arrivals }, writer)
     }
 
     /// Stores an event; when this returns, it is on disk.
@@ -113,7 +116,8 @@ impl Inbox {
         let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
         let fresh = writer::insert(&self.db, &mut tx, &mut rows, &accounts).await.map_err(unavailable)?;
         tx.commit().await.map_err(unavailable)?;
-        self.wake.notify_one();
+        // Who imports waits for the work as well: there is no rush to let go first.
+        self.arrivals.came(0);
         let new = fresh.into_iter().filter(|fresh| *fresh).count();
         Ok(Imported { new, duplicates: events.len() - new })
     }

@@ -2,36 +2,50 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{ACCOUNT_MISMATCH, Accepted, SubmitError, Waiting};
+use super::{ACCOUNT_MISMATCH, Accepted, Arrivals, SubmitError, Waiting};
 use crate::store::events::{self, NewEvent};
 use crate::store::{Db, StoreError, Tx, Urgency};
 
 /// How many events share a commit at most.
 const GROUP: usize = 512;
 
+/// In a rush, fewer than these wait a moment for others, who share their commit.
+const ENOUGH: usize = 64;
+const MOMENT: Duration = Duration::from_millis(1);
+
 type Answer = oneshot::Sender<Result<Accepted, SubmitError>>;
 
 /// Writes until nobody can bring anything any more.
-pub(super) async fn run(db: Db, mut waiting: mpsc::Receiver<Waiting>, wake: Arc<Notify>) {
+pub(super) async fn run(db: Db, mut waiting: mpsc::Receiver<Waiting>, arrivals: Arc<Arrivals>) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
+        if group.len() < ENOUGH && arrivals.is_rush() {
+            linger(&mut waiting, &mut group).await;
+        }
         let (mut rows, mut accounts, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         for Waiting { event, account, answer } in group.drain(..) {
             rows.push(event);
             accounts.push(account);
             answers.push(answer);
         }
+        let came = rows.len();
         let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
         match write(&db, &mut rows, &accounts).await {
             Ok(fresh) => answer_all(rows, fresh, answers),
             Err(error) if error.is_refusal() && rows.len() > 1 => one_by_one(&db, rows, &accounts, answers).await,
             Err(error) => refuse_all(error, answers),
         }
-        wake.notify_one();
+        arrivals.came(came);
     }
+}
+
+async fn linger(waiting: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiting>) {
+    let more = async { while group.len() < ENOUGH && waiting.recv_many(group, GROUP).await > 0 {} };
+    let _ = tokio::time::timeout(MOMENT, more).await;
 }
 
 async fn write(db: &Db, rows: &mut [NewEvent], accounts: &[Option<&str>]) -> Result<Vec<bool>, StoreError> {

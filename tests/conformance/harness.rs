@@ -10,7 +10,7 @@ use commission_bridge::domain::terms::{
     Change, Duration, ENGINE, Earn, Method, PayoutMethod, Profile, ProgramTerms, Rule, Settings, Status,
 };
 use commission_bridge::ids::Ids;
-use commission_bridge::intake::{Accepted, Inbox, Incoming, SubmitError};
+use commission_bridge::intake::{Accepted, Arrivals, Inbox, Incoming, SubmitError};
 use commission_bridge::ledger::Ledger;
 use commission_bridge::program::{self, RepriceClosed};
 use commission_bridge::store::changes::{self, Entering, Keyed};
@@ -21,7 +21,6 @@ use commission_bridge::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
 use commission_bridge::worker::{Worked, Worker};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
-use tokio::sync::Notify;
 
 /// When every test begins.
 pub const START: &str = "2026-10-01T00:00:00Z";
@@ -76,9 +75,9 @@ impl World {
     async fn of(url: String, db: Db, place: Place, key: &str, start: Time) -> Self {
         let clock = Clock::by_hand(start);
         let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids: Ids::counting() };
-        let wake = Arc::new(Notify::new());
-        let (inbox, _) = Inbox::start(db.clone(), clock.clone(), wake.clone());
-        let worker = Worker::new(ledger.clone(), wake);
+        let arrivals = Arc::new(Arrivals::default());
+        let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
+        let worker = Worker::new(ledger.clone(), arrivals);
         let mut tx = db.write(Urgency::Now).await.unwrap();
         let workspace = workspaces::ensure(&mut tx, key, clock.now()).await.unwrap();
         tx.commit().await.unwrap();
