@@ -1,6 +1,6 @@
 //! What the inbox tells those who work on what it took in.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,6 +11,8 @@ const MANY: u64 = 16;
 const WINDOW: Duration = Duration::from_millis(10);
 /// A rush is over when so much time went by without one.
 const PAUSE: Duration = Duration::from_millis(3);
+/// It goes on while its events are being written, if that does not take too long.
+const LONGEST: Duration = Duration::from_millis(50);
 
 /// That something came, and whether much is coming right now.
 #[derive(Debug)]
@@ -22,16 +24,23 @@ pub struct Arrivals {
     rush: AtomicU64,
     /// Events in the current window.
     count: AtomicU64,
+    /// Whether some are being written.
+    writing: AtomicBool,
 }
 
 impl Default for Arrivals {
     fn default() -> Self {
         let (window, rush, count) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { came: Notify::new(), since: Instant::now(), window, rush, count }
+        Self { came: Notify::new(), since: Instant::now(), window, rush, count, writing: AtomicBool::new(false) }
     }
 }
 
 impl Arrivals {
+    /// Says that events are being written.
+    pub(super) fn writing(&self) {
+        self.writing.store(true, Ordering::Relaxed);
+    }
+
     /// Says that so many events are on disk. Only the inbox's one writer does.
     pub(super) fn came(&self, events: usize) {
         let now = micros(self.since.elapsed());
@@ -43,6 +52,7 @@ impl Arrivals {
         if self.count.fetch_add(events, Ordering::Relaxed).saturating_add(events) >= MANY {
             self.rush.store(now.max(1), Ordering::Relaxed);
         }
+        self.writing.store(false, Ordering::Relaxed);
         self.came.notify_one();
     }
 
@@ -50,7 +60,8 @@ impl Arrivals {
     fn rushing(&self) -> Option<Duration> {
         let rush = self.rush.load(Ordering::Relaxed);
         let ago = self.since.elapsed().saturating_sub(Duration::from_micros(rush));
-        (rush > 0 && ago < PAUSE).then_some(ago)
+        let goes_on = ago < PAUSE || (ago < LONGEST && self.writing.load(Ordering::Relaxed));
+        (rush > 0 && goes_on).then_some(ago)
     }
 
     /// Whether much is coming right now.
@@ -69,7 +80,7 @@ impl Arrivals {
         let begun = Instant::now();
         while begun.elapsed() < patience {
             let Some(ago) = self.rushing() else { return };
-            tokio::time::sleep(PAUSE.saturating_sub(ago)).await;
+            tokio::time::sleep(PAUSE.saturating_sub(ago).max(Duration::from_millis(1))).await;
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) async fn run(db: Db, mut waiting: mpsc::Receiver<Waiting>, arrivals: 
             answers.push(answer);
         }
         let came = rows.len();
+        arrivals.writing();
         let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
         match write(&db, &mut rows, &accounts).await {
             Ok(fresh) => answer_all(rows, fresh, answers),

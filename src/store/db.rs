@@ -281,12 +281,12 @@ async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
         .clone()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .pragma("cache_size", "-32768")
+        .pragma("cache_size", "-16384")
         .pragma("wal_autocheckpoint", "4000");
     let writer =
         pool().max_connections(1).test_before_acquire(false).connect_with(writing).await.map_err(unreachable)?;
     SQLITE_MIGRATIONS.run(&writer).await.map_err(migration)?;
-    let reading = options.read_only(true).pragma("cache_size", "-8192");
+    let reading = options.read_only(true).pragma("cache_size", "-4096");
     let readers = pool().max_connections(READERS).connect_with(reading).await.map_err(unreachable)?;
     let file = File::at(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
     Ok(Pools::Sqlite { writer, readers, file: Arc::new(file) })
