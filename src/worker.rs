@@ -17,7 +17,7 @@ const NAP: Duration = Duration::from_secs(1);
 /// While events pour in, a customer is settled when it has been due for so long: its further events collect.
 const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
 /// How long it lets webhooks that pour in go first.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 

@@ -16,7 +16,7 @@ use crate::domain::terms::{Entered, Terms};
 use crate::ledger::simulate::{self, Moved};
 use crate::program::{self, Plan, ProgramFile, RepriceClosed};
 use crate::store::changes::{self, Entering};
-use crate::store::{Urgency, payouts};
+use crate::store::{Mode, Urgency, payouts};
 
 /// Apply a program file: prints the plan, then applies it. The same file twice changes nothing.
 #[derive(Debug, Args)]
@@ -86,15 +86,11 @@ async fn planned(context: &Context, file: &ProgramFile, reprice: RepriceClosed) 
     Ok((plan.map_err(|error| Failure::Said(error.to_string()))?, terms))
 }
 
-/// The end of the last closed month of either book.
+/// The end of the last closed month of the live book: what is tried out in the test book binds nobody.
 async fn closed_until(context: &Context) -> Result<Option<Time>, Failure> {
     let mut tx = context.db.read().await?;
-    let mut latest = None;
-    for mode in crate::store::Mode::ALL {
-        let batches = payouts::batches(&mut tx, context.workspace, mode).await?;
-        latest = latest.max(batches.first().map(payouts::Batch::period_end));
-    }
-    Ok(latest)
+    let batches = payouts::batches(&mut tx, context.workspace, Mode::Live).await?;
+    Ok(batches.first().map(payouts::Batch::period_end))
 }
 
 /// What the plan would move of what is booked, per partner and currency.

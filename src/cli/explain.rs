@@ -38,7 +38,7 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
 pub async fn print(context: &Context, reference: &str, json: bool) -> Result<(), Failure> {
     let explanation = explain_reference(&context.ledger(), context.workspace, context.mode, reference).await?;
     match explanation {
-        Explanation::Payment(explained) if json => print_json(&explained),
+        Explanation::Payment(explained) if json => table::print_json(&explained.json()),
         Explanation::Payment(explained) => {
             print_text(&explained);
             Ok(())
@@ -112,49 +112,4 @@ fn print_text(explained: &Explained) {
         ]);
     }
     table.print();
-}
-
-fn print_json(explained: &Explained) -> Result<(), Failure> {
-    let Explained { payment_id, decision, entries } = explained;
-    let entries: Vec<serde_json::Value> = entries
-        .iter()
-        .map(|entry| {
-            serde_json::json!({
-                "entry_id": entry.entry_id,
-                "kind": entry.kind.as_str(),
-                "partner_key": entry.partner,
-                "program": entry.program,
-                "amount": entry.amount,
-                "currency": entry.currency,
-                "occurred_at": entry.occurred_at,
-                "available_at": entry.available_at,
-                "event_id": entry.event_id,
-                "reason": entry.reason,
-            })
-        })
-        .collect();
-    table::print_json(&serde_json::json!({
-        "payment": {
-            "id": payment_id,
-            "ref": decision.reference,
-            "references": decision.references,
-            "customer": decision.customer,
-            "kind": decision.kind,
-            "paid_at": decision.paid_at,
-            "paid": decision.paid,
-            "taken_back": decision.taken_back,
-            "currency": decision.currency,
-        },
-        "decision": {
-            "code": decision.code,
-            "sentence": decision.code.sentence(),
-            "partner_key": decision.partner,
-            "program": decision.program,
-            "version": decision.version,
-            "amount": decision.amount,
-            "currency": decision.currency,
-        },
-        "trace": decision.trace,
-        "entries": entries,
-    }))
 }

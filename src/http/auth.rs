@@ -66,10 +66,7 @@ impl FromRequestParts<App> for Caller {
                 "send a key: `Authorization: Bearer cb_…`; `commission-bridge api-key create` makes one",
             ));
         }
-        let found = find(app, key.trim()).await.map_err(|error| {
-            tracing::error!(%error, "an API key could not be looked up");
-            Problem::unavailable("database_unavailable", "the database does not answer; try again")
-        })?;
+        let found = find(app, key.trim()).await.map_err(|error| Problem::database(&error))?;
         let revoked_or_unknown = || {
             Problem::unauthorized(
                 "api_key_invalid",

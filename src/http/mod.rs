@@ -4,7 +4,9 @@ pub mod auth;
 
 mod balances;
 mod health;
+mod payments;
 mod problem;
+mod query;
 mod webhook;
 
 use std::future::Future;
@@ -70,6 +72,7 @@ impl App {
         Router::new()
             .route("/webhooks/stripe/{workspace}", post(webhook::receive))
             .route("/v1/balances", get(balances::list))
+            .route("/v1/payments/{reference}/explain", get(payments::explain))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))

@@ -4,6 +4,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::store::StoreError;
+
 /// A problem, as JSON of type `application/problem+json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
@@ -66,6 +68,17 @@ impl Problem {
     /// 408
     pub fn too_slow(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    }
+
+    /// 409: what is asked for and what is there do not go together.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 503: the database failed. What it said goes to the log.
+    pub fn database(error: &StoreError) -> Self {
+        tracing::error!(%error, "a request could not be answered");
+        Self::unavailable("database_unavailable", "the database does not answer; try again")
     }
 
     /// 503: whoever asked should ask again. The cause stays in the log.

@@ -19,6 +19,54 @@ pub struct Explained {
     pub entries: Vec<Entry>,
 }
 
+impl Explained {
+    /// As in the API and on the command line: amounts in minor units.
+    pub fn json(&self) -> serde_json::Value {
+        let Self { payment_id, decision, entries } = self;
+        let entries: Vec<serde_json::Value> = entries
+            .iter()
+            .map(|entry| {
+                serde_json::json!({
+                    "entry_id": entry.entry_id,
+                    "kind": entry.kind.as_str(),
+                    "partner_key": entry.partner,
+                    "program": entry.program,
+                    "amount": entry.amount,
+                    "currency": entry.currency,
+                    "occurred_at": entry.occurred_at,
+                    "available_at": entry.available_at,
+                    "event_id": entry.event_id,
+                    "reason": entry.reason,
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "payment": {
+                "id": payment_id,
+                "ref": decision.reference,
+                "references": decision.references,
+                "customer": decision.customer,
+                "kind": decision.kind,
+                "paid_at": decision.paid_at,
+                "paid": decision.paid,
+                "taken_back": decision.taken_back,
+                "currency": decision.currency,
+            },
+            "decision": {
+                "code": decision.code,
+                "sentence": decision.code.sentence(),
+                "partner_key": decision.partner,
+                "program": decision.program,
+                "version": decision.version,
+                "amount": decision.amount,
+                "currency": decision.currency,
+            },
+            "trace": decision.trace,
+            "entries": entries,
+        })
+    }
+}
+
 /// What is known of a reference.
 #[derive(Debug, Clone)]
 pub enum Explanation {

@@ -6,13 +6,13 @@ use sqlx::FromRow;
 
 use super::rows::Column::{Bytes, Int, Text};
 use super::rows::{Cell, Column, Rows};
-use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
+use super::{Engine, Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
 
 mod lines;
 
-pub use lines::{EventLine, about_nobody, counts, list, of_id, recorded_page};
+pub use lines::{EventLine, about_nobody, counts, list, listed_as_unrecorded, of_id, recorded_page};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -310,9 +310,18 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
         let (id, shape, mode) = (outcome.event_id.into(), outcome.shape.into(), outcome.mode.as_i64().into());
         unrecorded.push([id, shape, mode, status.as_i64().into(), reason.into(), error.into()]);
     }
-    let text = "DELETE FROM unread
-                WHERE (workspace_id, received_at, event_id, shape)
-                      IN (SELECT $1, received_at, event_id, shape FROM v)";
+    // Each engine finds them by the key in its own way, and by looking through the queue in the other's.
+    let text = match tx.engine() {
+        Engine::Sqlite => {
+            "DELETE FROM unread
+             WHERE (workspace_id, received_at, event_id, shape) IN (SELECT $1, received_at, event_id, shape FROM v)"
+        }
+        Engine::Postgres => {
+            "DELETE FROM unread
+             WHERE workspace_id = $1 AND received_at $in(received_at)
+               AND (received_at, event_id, shape) IN (SELECT received_at, event_id, shape FROM v)"
+        }
+    };
     read.execute(tx, text, &[workspace.0.into()]).await?;
     let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason, error)
                 SELECT $1, event_id, shape, mode, status, reason, error

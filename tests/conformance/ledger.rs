@@ -25,6 +25,7 @@ crate::on_both_engines!(
     a_new_meaning_of_metadata_joins_customers,
     a_thousand_customers_are_woken_in_pages,
     the_books_are_apart,
+    what_was_read_ahead_counts_only_while_nobody_else_recorded,
 );
 
 fn acme() -> serde_json::Value {
@@ -217,4 +218,20 @@ async fn the_books_are_apart(world: &World) {
     world.receive(&[test]).await;
     assert_eq!(world.balance().await, 0);
     assert_eq!(world.count("SELECT COUNT(*) FROM entries WHERE mode = 0").await, 1);
+}
+
+async fn what_was_read_ahead_counts_only_while_nobody_else_recorded(world: &World) {
+    let events: Vec<_> = (0..700).map(|n| charge(n, &format!("cus_{}", n % 10))).collect();
+    for event in &events {
+        world.submit(event).await.unwrap();
+    }
+    let (mut one, mut other) = (world.ledger.recorder(world.workspace), world.ledger.recorder(world.workspace));
+    assert_eq!(one.next().await.unwrap(), 256, "and the next 256 are read ahead");
+    assert_eq!(other.next().await.unwrap(), 256, "which somebody else was quicker to record");
+    assert_eq!(one.next().await.unwrap(), 188);
+    assert_eq!((one.next().await.unwrap(), other.next().await.unwrap()), (0, 0));
+    assert_eq!(world.count("SELECT COUNT(*) FROM facts").await, 700);
+    assert_eq!(world.count("SELECT COUNT(*) FROM unread").await, 0);
+    world.work().await;
+    assert!(world.ledger.verify(world.workspace, |_| {}).await.unwrap().is_clean());
 }

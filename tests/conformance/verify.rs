@@ -22,6 +22,7 @@ crate::on_both_engines!(
     a_tampered_payout_is_found,
     tampered_facts_are_found,
     lost_facts_are_found,
+    facts_of_an_event_that_is_listed_as_ignored_are_found,
     a_reference_led_astray_is_found,
     an_edited_decision_is_found,
     who_is_due_is_waiting_and_no_difference,
@@ -251,6 +252,14 @@ async fn lost_facts_are_found(world: &World) {
     world.tamper("DELETE FROM events WHERE event_id = 'evt_ch_3'").await.unwrap();
     let report = verify(world).await;
     assert!(report.differences.iter().any(|difference| difference.contains("the event is gone")), "{report:?}");
+}
+
+async fn facts_of_an_event_that_is_listed_as_ignored_are_found(world: &World) {
+    some_business(world).await;
+    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason)
+                SELECT workspace_id, event_id, shape, mode, 2, 'unknown_type' FROM events WHERE event_id = 'evt_ch_2'";
+    world.tamper(text).await.unwrap();
+    assert!(difference(world).await.contains("evt_ch_2 is listed as ignored"));
 }
 
 async fn a_reference_led_astray_is_found(world: &World) {

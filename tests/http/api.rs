@@ -6,7 +6,11 @@ use crate::blackbox::{Home, events, fixture, lines};
 use crate::on_both_engines;
 use crate::server::{Server, ask, until};
 
-on_both_engines!(a_key_opens_its_book_until_it_is_revoked, who_has_no_key_sees_nothing);
+on_both_engines!(
+    a_key_opens_its_book_until_it_is_revoked,
+    who_has_no_key_sees_nothing,
+    a_payment_is_explained_by_any_of_its_references,
+);
 
 fn a_key_opens_its_book_until_it_is_revoked(home: &Home) {
     home.write("program.toml", fixture("shop/program.toml"));
@@ -59,4 +63,27 @@ fn who_has_no_key_sees_nothing(home: &Home) {
         assert_eq!(answer.problem(401), code, "{header:?}");
         assert!(answer.headers.contains("www-authenticate: bearer"), "{answer:?}");
     }
+}
+
+fn a_payment_is_explained_by_any_of_its_references(home: &Home) {
+    home.write("program.toml", fixture("shop/program.toml"));
+    home.write("sales.jsonl", lines(&events(&fixture("shop/sales.toml"))));
+    for words in ["apply program.toml", "events import sales.jsonl"] {
+        home.ok(words);
+    }
+    let key = home.json("api-key create --name reader --mode live");
+    let key = key["key"].as_str().unwrap();
+    let server = Server::start(home);
+    let told = home.json("explain in_1");
+    for reference in told["payment"]["references"].as_array().unwrap() {
+        let answer = server.get_with_key(&format!("/v1/payments/{}/explain", reference.as_str().unwrap()), key);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json(), told);
+    }
+    assert_eq!(server.get_with_key("/v1/payments/in_nobody/explain", key).problem(404), "not_found");
+    assert_eq!(server.get_with_key("/v1/payments/%ff/explain", key).problem(404), "not_found");
+    assert_eq!(server.get_with_key("/v1/payments/in_1/explain?mode=test", key).problem(403), "wrong_mode");
+    assert_eq!(server.get_with_key("/v1/payments/in_1/explain?color=red", key).problem(422), "invalid");
+    let bare = ask(&server.address, "GET", "/v1/payments/in_1/explain", &[], b"").unwrap();
+    assert_eq!(bare.problem(401), "api_key_missing");
 }

@@ -47,6 +47,13 @@ impl Verifying<'_> {
     async fn customers(&mut self, tx: &mut Tx, page: Vec<Customer>) -> Result<(), StoreError> {
         let terms = self.ledger.db.terms(tx, self.workspace).await?;
         let stored = facts::of_customers(tx, self.workspace, page.iter().map(|c| c.customer_id.as_str())).await?;
+        let ids: BTreeSet<&str> = stored.iter().map(|facts| facts.event_id.as_str()).collect();
+        let unrecorded = events::listed_as_unrecorded(tx, self.workspace, ids).await?;
+        for (id, shape) in unrecorded {
+            if stored.iter().any(|facts| facts.event_id == id && facts.shape == shape) {
+                self.report.differs(format!("Event {id} is listed as ignored or failed, but its facts are kept."));
+            }
+        }
         let keys = stored.iter().map(|facts| (facts.event_id.as_str(), facts.shape));
         let raw = events::by_keys(tx, self.workspace, keys).await?;
         let reread = think(move || reread_all(&raw)).await?;

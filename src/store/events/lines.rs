@@ -7,6 +7,8 @@ use sqlx::FromRow;
 use super::{EventStatus, StoredEvent};
 use crate::domain::Time;
 use crate::on;
+use crate::store::rows::Column::Text;
+use crate::store::rows::Rows;
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, from_micros};
 
 /// An event without its body, for lists.
@@ -190,4 +192,16 @@ pub async fn about_nobody(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, St
         .fetch_one(conn)
         .await?
     }))
+}
+
+/// Which of some events are listed as ignored or failed.
+pub async fn listed_as_unrecorded(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    events: impl IntoIterator<Item = &str>,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let text = "SELECT x.event_id, x.shape
+                FROM unrecorded x
+                WHERE x.workspace_id = $1 AND x.event_id $in(event_id)";
+    Rows::texts(&[("event_id", Text)], events).fetch(tx, text, &[workspace.0.into()]).await
 }
