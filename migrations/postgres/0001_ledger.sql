@@ -81,7 +81,7 @@ CREATE TABLE customers (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, customer_id)
 );
-CREATE INDEX customers_due ON customers (workspace_id, settle_due_at) WHERE settle_due_at IS NOT NULL;
+CREATE INDEX customers_due ON customers (workspace_id, settle_due_at, customer_id) WHERE settle_due_at IS NOT NULL;
 
 -- What each event says about a customer.
 CREATE TABLE facts (
@@ -169,6 +169,7 @@ CREATE TABLE entries (
     UNIQUE (workspace_id, payment_id, partner_key, program_key, component, revision)
 );
 CREATE UNIQUE INDEX entries_of_payout ON entries (workspace_id, payout_id, kind, revision) WHERE payout_id IS NOT NULL;
+CREATE INDEX entries_of_book ON entries (workspace_id, mode, entry_id);
 CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, entry_id);
 
 CREATE FUNCTION entries_are_final() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -99,22 +99,7 @@ async fn export_json(context: &Context, mut out: impl Write) -> Result<u64, Fail
     while let Some(page) = pages.next().await? {
         count += page.len() as u64;
         for (entry, payment) in &page {
-            let line = serde_json::json!({
-                "entry_id": entry.entry_id,
-                "occurred_at": entry.occurred_at,
-                "booked_at": entry.booked_at,
-                "available_at": entry.available_at,
-                "partner_key": entry.partner,
-                "program": entry.program,
-                "component": entry.component.as_str(),
-                "kind": entry.kind.as_str(),
-                "amount": entry.amount,
-                "currency": entry.currency,
-                "payment_ref": payment,
-                "event_id": entry.event_id,
-                "payout_id": entry.payout_id,
-                "reason": entry.reason,
-            });
+            let line = entry.json(payment.as_deref());
             writeln!(out, "{line}").map_err(Failure::system("cannot write"))?;
         }
     }

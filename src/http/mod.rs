@@ -3,6 +3,7 @@
 pub mod auth;
 
 mod balances;
+mod entries;
 mod health;
 mod payments;
 mod problem;
@@ -72,6 +73,7 @@ impl App {
         Router::new()
             .route("/webhooks/stripe/{workspace}", post(webhook::receive))
             .route("/v1/balances", get(balances::list))
+            .route("/v1/entries", get(entries::newest))
             .route("/v1/payments/{reference}/explain", get(payments::explain))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

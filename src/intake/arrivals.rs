@@ -112,6 +112,7 @@ mod tests {
         };
         let begun = Instant::now();
         tokio::select! {
+            biased;
             () = rushing => {}
             () = arrivals.step_aside(Duration::from_millis(50)) => {}
         }

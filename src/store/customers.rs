@@ -106,14 +106,14 @@ pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> 
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
              FROM customers
              WHERE workspace_id = $1 AND settle_due_at <= $2
-             ORDER BY settle_due_at
+             ORDER BY settle_due_at, customer_id
              LIMIT $3"
         }
         Engine::Postgres => {
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
              FROM customers
              WHERE workspace_id = $1 AND settle_due_at <= $2
-             ORDER BY settle_due_at
+             ORDER BY settle_due_at, customer_id
              LIMIT $3
              FOR UPDATE SKIP LOCKED"
         }

@@ -90,6 +90,28 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// As in the API and in files: the amount in minor units, the payment by its main reference.
+    pub fn json(&self, payment: Option<&str>) -> serde_json::Value {
+        serde_json::json!({
+            "entry_id": self.entry_id,
+            "occurred_at": self.occurred_at,
+            "booked_at": self.booked_at,
+            "available_at": self.available_at,
+            "partner_key": self.partner,
+            "program": self.program,
+            "component": self.component.as_str(),
+            "kind": self.kind.as_str(),
+            "amount": self.amount,
+            "currency": self.currency,
+            "payment_ref": payment,
+            "event_id": self.event_id,
+            "payout_id": self.payout_id,
+            "reason": self.reason,
+        })
+    }
+}
+
 const COLUMNS: &[(&str, Column)] = &[
     ("entry_id", Text),
     ("mode", Int),
@@ -243,6 +265,40 @@ pub async fn page(
         .bind(limit)
         .fetch_all(conn)
         .await?
+    }))
+}
+
+/// A page of one book, or of one partner in it, the newest first, behind `before`.
+pub async fn newest(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    partner: Option<&str>,
+    before: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Booked>, StoreError> {
+    let text = match partner {
+        None => {
+            "SELECT * FROM entries
+             WHERE workspace_id = $1 AND mode = $2 AND entry_id < $3
+             ORDER BY entry_id DESC
+             LIMIT $4"
+        }
+        Some(_) => {
+            "SELECT * FROM entries
+             WHERE workspace_id = $1 AND mode = $2 AND entry_id < $3 AND partner_key = $5
+             ORDER BY entry_id DESC
+             LIMIT $4"
+        }
+    };
+    // No id comes behind a tilde.
+    let before = before.unwrap_or("~");
+    read(on!(tx, conn => {
+        let query = sqlx::query_as(text).bind(workspace.0).bind(mode.as_i64()).bind(before).bind(limit);
+        match partner {
+            None => query.fetch_all(conn).await?,
+            Some(partner) => query.bind(partner).fetch_all(conn).await?,
+        }
     }))
 }
 

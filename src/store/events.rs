@@ -241,7 +241,8 @@ pub async fn pending(
         .await?
     });
     let keys = places.iter().map(|place| (place.event_id.as_str(), place.shape));
-    let events = by_keys(tx, workspace, keys).await?;
+    let mut events = by_keys(tx, workspace, keys).await?;
+    events.sort_unstable_by(|a, b| (a.received_at, &a.event_id, a.shape).cmp(&(b.received_at, &b.event_id, b.shape)));
     Ok((events, places.into_iter().last()))
 }
 

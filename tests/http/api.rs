@@ -10,6 +10,7 @@ on_both_engines!(
     a_key_opens_its_book_until_it_is_revoked,
     who_has_no_key_sees_nothing,
     a_payment_is_explained_by_any_of_its_references,
+    the_ledger_is_listed_in_pages,
 );
 
 fn a_key_opens_its_book_until_it_is_revoked(home: &Home) {
@@ -86,4 +87,40 @@ fn a_payment_is_explained_by_any_of_its_references(home: &Home) {
     assert_eq!(server.get_with_key("/v1/payments/in_1/explain?color=red", key).problem(422), "invalid");
     let bare = ask(&server.address, "GET", "/v1/payments/in_1/explain", &[], b"").unwrap();
     assert_eq!(bare.problem(401), "api_key_missing");
+}
+
+fn the_ledger_is_listed_in_pages(home: &Home) {
+    home.write("program.toml", fixture("shop/program.toml"));
+    home.write("sales.jsonl", lines(&events(&fixture("shop/sales.toml"))));
+    for words in ["apply program.toml", "events import sales.jsonl"] {
+        home.ok(words);
+    }
+    let key = home.json("api-key create --name reader --mode live");
+    let key = key["key"].as_str().unwrap();
+    let server = Server::start(home);
+    let exported = home.ok("ledger export --json");
+    let mut all: Vec<serde_json::Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    all.reverse();
+    assert!(all.len() > 3);
+    let (mut listed, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = server.get_with_key(&format!("/v1/entries?limit=2{after}"), key).json();
+        assert_eq!(page["object"], "list");
+        listed.extend(page["data"].as_array().unwrap().clone());
+        if page["has_more"] == false {
+            break;
+        }
+        after = format!("&starting_after={}", listed.last().unwrap()["entry_id"].as_str().unwrap());
+    }
+    assert_eq!(listed, all);
+    let of_acme = server.get_with_key("/v1/entries?limit=100&partner=acme", key).json();
+    let expected: Vec<_> = all.iter().filter(|entry| entry["partner_key"] == "acme").cloned().collect();
+    assert_eq!(of_acme["data"].as_array().unwrap(), &expected);
+    assert_eq!(server.get_with_key("/v1/entries?partner=nobody", key).json()["data"], serde_json::json!([]));
+    for (query, field) in
+        [("limit=0", "limit"), ("limit=1&limit=2", "limit"), ("starting_after=x", "starting_after"), ("a=b", "a")]
+    {
+        let refused = server.get_with_key(&format!("/v1/entries?{query}"), key);
+        assert_eq!((refused.problem(422).as_str(), refused.json()["field"].as_str()), ("invalid", Some(field)));
+    }
 }
