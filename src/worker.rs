@@ -94,7 +94,7 @@ impl Worker {
         let mut recorder = self.ledger.recorder(workspace);
         loop {
             let recorded = recorder.next().await?;
-            self.ledger.db.grown_by(recorded).await?;
+            self.ledger.db.grown_by(recorded).await;
             if recorded == 0 {
                 return Ok(sum);
             }
@@ -151,7 +151,7 @@ impl Worker {
             while !shutdown.is_cancelled() && recorded > 0 {
                 self.arrivals.step_aside(PATIENCE).await;
                 recorded = recorder.next().await?;
-                self.ledger.db.grown_by(recorded).await?;
+                self.ledger.db.grown_by(recorded).await;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
                 self.recorded.notify_one();
             }

@@ -67,9 +67,7 @@ struct Batch {
 
 impl Drop for Recorder<'_> {
     fn drop(&mut self) {
-        if let Some(ahead) = &self.ahead {
-            ahead.abort();
-        }
+        self.forget_ahead();
     }
 }
 
@@ -82,12 +80,24 @@ impl Recorder<'_> {
             Some(ahead) => ahead.await.ok().and_then(Result::ok),
             None => None,
         };
-        match self.record_some(ahead, BATCH, None).await {
+        let recorded = self.record_some(ahead, BATCH, None).await;
+        if recorded.is_err() {
+            self.forget_ahead();
+        }
+        match recorded {
             Err(error) if error.is_refusal() => {
                 tracing::warn!(%error, "a batch of events was refused; recording them one by one");
                 self.record_one_by_one().await
             }
             other => other,
+        }
+    }
+
+    /// What was read ahead counts on the batch before it; where that came to nothing, somebody else's may have taken
+    /// its place and more.
+    fn forget_ahead(&mut self) {
+        if let Some(ahead) = self.ahead.take() {
+            ahead.abort();
         }
     }
 

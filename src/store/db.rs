@@ -208,17 +208,18 @@ impl Db {
 
     /// Says that so many events were recorded. `PostgreSQL` must know how the tables look to plan well, and looks by
     /// itself only after a minute, in which a hundred thousand events may come: it is asked to look at 500 and whenever
-    /// there are eight times as many.
-    pub(crate) async fn grown_by(&self, events: usize) -> Result<(), StoreError> {
-        let Pools::Postgres(pool) = &self.pools else { return Ok(()) };
+    /// there are eight times as many. Where it will not, work goes on, only slower.
+    pub(crate) async fn grown_by(&self, events: usize) {
+        let Pools::Postgres(pool) = &self.pools else { return };
         let before = self.grown.fetch_add(events, Ordering::Relaxed);
         let mark = std::iter::successors(Some(500_usize), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
         if mark.is_some_and(|mark| before + events >= mark) {
             let tables =
                 "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries";
-            sqlx::query(tables).execute(pool).await?;
+            if let Err(error) = sqlx::query(tables).execute(pool).await {
+                tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
+            }
         }
-        Ok(())
     }
 
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.

@@ -66,15 +66,19 @@ fn who_has_no_key_sees_nothing(home: &Home) {
     }
 }
 
-fn a_payment_is_explained_by_any_of_its_references(home: &Home) {
+/// The shop with its sales, and a key to its live book.
+fn open_shop(home: &Home) -> (Server, String) {
     home.write("program.toml", fixture("shop/program.toml"));
     home.write("sales.jsonl", lines(&events(&fixture("shop/sales.toml"))));
     for words in ["apply program.toml", "events import sales.jsonl"] {
         home.ok(words);
     }
     let key = home.json("api-key create --name reader --mode live");
-    let key = key["key"].as_str().unwrap();
-    let server = Server::start(home);
+    (Server::start(home), key["key"].as_str().unwrap().to_owned())
+}
+
+fn a_payment_is_explained_by_any_of_its_references(home: &Home) {
+    let (server, key) = &open_shop(home);
     let told = home.json("explain in_1");
     for reference in told["payment"]["references"].as_array().unwrap() {
         let answer = server.get_with_key(&format!("/v1/payments/{}/explain", reference.as_str().unwrap()), key);
@@ -90,14 +94,7 @@ fn a_payment_is_explained_by_any_of_its_references(home: &Home) {
 }
 
 fn the_ledger_is_listed_in_pages(home: &Home) {
-    home.write("program.toml", fixture("shop/program.toml"));
-    home.write("sales.jsonl", lines(&events(&fixture("shop/sales.toml"))));
-    for words in ["apply program.toml", "events import sales.jsonl"] {
-        home.ok(words);
-    }
-    let key = home.json("api-key create --name reader --mode live");
-    let key = key["key"].as_str().unwrap();
-    let server = Server::start(home);
+    let (server, key) = &open_shop(home);
     let exported = home.ok("ledger export --json");
     let mut all: Vec<serde_json::Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     all.reverse();
