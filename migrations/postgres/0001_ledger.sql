@@ -252,6 +252,7 @@ CREATE TABLE payouts (
     closing BIGINT NOT NULL,
     minimum BIGINT NOT NULL,
     entry_count BIGINT NOT NULL,
+    commission_count BIGINT NOT NULL,
     reason TEXT COLLATE "C",
     reference TEXT COLLATE "C" NOT NULL,
     profile TEXT COLLATE "C" NOT NULL,

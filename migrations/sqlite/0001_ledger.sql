@@ -248,6 +248,7 @@ CREATE TABLE payouts (
     closing INTEGER NOT NULL,
     minimum INTEGER NOT NULL,
     entry_count INTEGER NOT NULL,
+    commission_count INTEGER NOT NULL,
     reason TEXT,
     reference TEXT NOT NULL,
     profile TEXT NOT NULL,

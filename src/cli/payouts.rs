@@ -277,6 +277,7 @@ fn payout_json(payout: &Payout) -> serde_json::Value {
         "closing": payout.closing,
         "minimum": payout.minimum,
         "entry_count": payout.entry_count,
+        "commission_count": payout.commission_count,
         "status": payout.status,
         "reason": payout.reason,
         "reference": payout.reference,

@@ -86,6 +86,8 @@ pub struct Netted {
     pub outcome: Outcome,
     /// The entries that make up the total, in the order they came: to reserve where it is paid.
     pub entry_ids: Vec<String>,
+    /// How many of them are commissions that were earned.
+    pub commission_count: usize,
 }
 
 /// What becomes of the total.
@@ -163,7 +165,20 @@ pub fn net(input: &ToNet<'_>) -> Result<Netted, Overflow> {
         Outcome::RollOver(_) => (0, 0, total),
     };
     let entry_ids = taken.iter().map(|entry| entry.entry_id.clone()).collect();
-    Ok(Netted { opening, earned, reversed, adjustments, amount, carry, closing, minimum, outcome, entry_ids })
+    let commission_count = taken.iter().filter(|entry| entry.kind == EntryKind::Accrual).count();
+    Ok(Netted {
+        opening,
+        earned,
+        reversed,
+        adjustments,
+        amount,
+        carry,
+        closing,
+        minimum,
+        outcome,
+        entry_ids,
+        commission_count,
+    })
 }
 
 fn sum<'a>(entries: impl IntoIterator<Item = &'a &'a PayableEntry>) -> Result<i64, Overflow> {

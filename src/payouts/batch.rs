@@ -224,6 +224,7 @@ impl Closing<'_> {
         payout.closing = netted.closing + netted.carry;
         payout.minimum = netted.minimum;
         payout.entry_count = i64::try_from(netted.entry_ids.len()).unwrap_or(i64::MAX);
+        payout.commission_count = i64::try_from(netted.commission_count).unwrap_or(i64::MAX);
         payout.reference = reference(partner, &self.batch.month);
         payout.profile = serde_json::to_string(profile).unwrap_or_else(|_| "{}".to_owned());
         NewPayout { payout, entry_ids: netted.entry_ids }

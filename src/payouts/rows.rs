@@ -46,7 +46,7 @@ fn row(batch: &Batch, payout: &Payout) -> Result<GenericRow, StoreError> {
         paid: payout.amount,
         minimum_met: total >= payout.minimum,
         reference: payout.reference.clone(),
-        commission_count: u64::try_from(payout.entry_count).unwrap_or(0),
+        commission_count: u64::try_from(payout.commission_count).unwrap_or(0),
         status: payout.status.clone(),
         sent_at: payout.sent_at(),
         settled_at: payout.settled_at(),

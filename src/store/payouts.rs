@@ -115,6 +115,8 @@ pub struct Payout {
     pub minimum: i64,
     /// How many entries make it up.
     pub entry_count: i64,
+    /// How many of them are commissions that were earned.
+    pub commission_count: i64,
     /// Why nothing is paid.
     pub reason: Option<String>,
     /// What the partner sees on their account, at most 35 characters.
@@ -181,6 +183,7 @@ impl Payout {
             closing: 0,
             minimum: 0,
             entry_count: 0,
+            commission_count: 0,
             reason: None,
             reference: String::new(),
             profile: "{}".to_owned(),
@@ -322,6 +325,7 @@ const COLUMNS: &[(&str, Column)] = &[
     ("closing", Int),
     ("minimum", Int),
     ("entry_count", Int),
+    ("commission_count", Int),
     ("reason", Text),
     ("reference", Text),
     ("profile", Text),
@@ -349,6 +353,7 @@ pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, payouts: &[
             payout.closing.into(),
             payout.minimum.into(),
             payout.entry_count.into(),
+            payout.commission_count.into(),
             payout.reason.as_deref().into(),
             (&payout.reference).into(),
             (&payout.profile).into(),
@@ -361,10 +366,10 @@ pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, payouts: &[
     let text =
         "INSERT INTO payouts (workspace_id, mode, payout_id, batch_id, partner_key, currency, method, destination,
                                      status, amount, opening, earned, reversed, adjustments, closing, minimum,
-                                     entry_count, reason, reference, profile)
+                                     entry_count, commission_count, reason, reference, profile)
                 SELECT $1, $2, payout_id, batch_id, partner_key, currency, method, destination,
                        status, amount, opening, earned, reversed, adjustments, closing, minimum,
-                       entry_count, reason, reference, profile
+                       entry_count, commission_count, reason, reference, profile
                 FROM v";
     rows.execute(tx, text, &[workspace.0.into(), mode.as_i64().into()]).await?;
     reserve_rows(tx, workspace, &entries).await
@@ -396,8 +401,8 @@ pub async fn of_batch(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Re
     Ok(on!(tx, conn => {
         sqlx::query_as(
             "SELECT payout_id, batch_id, partner_key, currency, method, destination, status, amount, opening, earned,
-                    reversed, adjustments, closing, minimum, entry_count, reason, reference, profile, sent_at,
-                    settled_at, external_id, failure_reason
+                    reversed, adjustments, closing, minimum, entry_count, commission_count, reason, reference, profile,
+                    sent_at, settled_at, external_id, failure_reason
              FROM payouts
              WHERE workspace_id = $1 AND batch_id = $2
              ORDER BY partner_key, currency, method",

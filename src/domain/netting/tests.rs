@@ -91,6 +91,7 @@ fn a_month_adds_up() {
             ]
             .map(str::to_owned)
             .to_vec(),
+            commission_count: 4,
         }
     );
 }
