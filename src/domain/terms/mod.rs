@@ -9,6 +9,7 @@ mod dated;
 mod partner;
 mod program;
 mod settings;
+mod subject;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,6 +20,7 @@ pub use program::{
     Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
+pub use subject::Subject;
 
 use super::Time;
 use super::currency::Currency;
