@@ -212,7 +212,7 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         | Change::ProgramStatus { .. }
         | Change::PartnerStatus { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
-        Change::ProgramName { .. } => Wakes::Nobody,
+        Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {
             None => Wakes::Clues(vec![format!("partner_key:{partner}")]),
             Some(known) if known.profile.email != profile.email => Wakes::Everyone,

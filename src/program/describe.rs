@@ -53,6 +53,11 @@ fn text(value: Option<&String>) -> String {
     value.map_or_else(|| NONE.to_owned(), Clone::clone)
 }
 
+/// A plan has a line for each thing.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A workspace's settings.
 pub(super) fn settings(settings: &Settings) -> Words {
     let aliases: Vec<String> = settings
@@ -69,6 +74,7 @@ pub(super) fn settings(settings: &Settings) -> Words {
         ("metadata_aliases", if aliases.is_empty() { NONE.to_owned() } else { aliases.join(", ") }),
         ("evidence_order", order.join(", ")),
         ("account", text(settings.account.as_ref())),
+        ("base_currency", text(settings.base_currency.map(|currency| currency.to_string()).as_ref())),
     ]
 }
 
@@ -104,6 +110,7 @@ pub(super) fn profile(profile: &Profile) -> Words {
         ("VAT id", text(profile.vat_id.as_ref())),
         ("minimum payout", amounts(&profile.minimum_payout)),
         ("on hold", yes_no(profile.on_hold)),
+        ("note", text(profile.note.as_deref().map(one_line).as_ref())),
     ]
 }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use change::{Change, CodeOwner, Entered, LeadBy, Verdict};
 pub use dated::Dated;
-pub use partner::{ByHand, Lead, Method, Partner, PayoutMethod, Profile};
+pub use partner::{ByHand, Group, Lead, Method, Partner, PayoutMethod, Profile};
 pub use program::{
     Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
 };
@@ -27,6 +27,8 @@ use super::currency::Currency;
 pub type ProgramKey = String;
 /// Key of a partner (`acme`), chosen by the merchant; what `partner_key` metadata names.
 pub type PartnerKey = String;
+/// Key of a group of partners (`gold`), chosen by the merchant; what a rule's `group` names.
+pub type GroupKey = String;
 /// Amounts in minor units by currency.
 pub type AmountByCurrency = BTreeMap<Currency, i64>;
 
@@ -45,6 +47,8 @@ pub struct Terms {
     pub programs: BTreeMap<ProgramKey, Program>,
     /// Partners by key.
     pub partners: BTreeMap<PartnerKey, Partner>,
+    /// The groups that somebody said something of, by key.
+    pub groups: BTreeMap<GroupKey, Group>,
     /// Owners of codes over time, by the code or id in lower case.
     pub codes: HashMap<String, Dated<Option<CodeOwner>>>,
     /// Attributions by hand, by reference, in order of entry.
@@ -120,6 +124,7 @@ impl Terms {
                     partner.group.enter(seq, at, from, group);
                 }
             }
+            Change::Group { group, name } => self.groups.entry(group).or_default().name = name,
             Change::Enrollment { partner, program, status, from } => {
                 let Some(partner) = self.partners.get_mut(&partner) else { return };
                 if let Some((_, dated)) = partner.enrollments.iter_mut().find(|(key, _)| *key == program) {

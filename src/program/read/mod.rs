@@ -1,6 +1,7 @@
 //! Reads the sections of a program file. Each reader notes what is wrong and goes on with a stand-in, so that one run
 //! shows every fault; nothing that was read is used while there is one.
 
+mod group;
 mod node;
 mod partner;
 mod rule;
@@ -11,10 +12,10 @@ use toml::de::DeValue;
 
 use self::node::{Node, Section};
 use super::fault::Faults;
-use super::file::{PartnerSection, ProgramSection, WorkspaceSection};
+use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
 use crate::domain::terms::{Base, CreditBy, PriceBy, ProgramTerms, Status, Touch, TrialConversion};
 
-const ROOT: [&str; 3] = ["workspace", "program", "partner"];
+const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
 const PROGRAM: [&str; 13] = [
     "key",
     "name",
@@ -39,6 +40,7 @@ const MOST_DAYS: u32 = 3650;
 pub(super) struct Sections {
     pub(super) workspace: Option<WorkspaceSection>,
     pub(super) programs: Vec<ProgramSection>,
+    pub(super) groups: Vec<GroupSection>,
     pub(super) partners: Vec<PartnerSection>,
 }
 
@@ -48,8 +50,9 @@ pub(super) fn document(root: &DeValue<'_>, faults: &mut Faults) -> Sections {
     let tables = |key: &str, faults: &mut Faults| root.get(key).map(|node| node.tables(faults)).unwrap_or_default();
     let workspace = root.get("workspace").and_then(|node| workspace::read(node, faults));
     let programs = tables("program", faults).into_iter().filter_map(|node| program(node, faults)).collect();
+    let groups = tables("group", faults).into_iter().filter_map(|node| group::read(node, faults)).collect();
     let partners = tables("partner", faults).into_iter().filter_map(|node| partner::read(node, faults)).collect();
-    Sections { workspace, programs, partners }
+    Sections { workspace, programs, groups, partners }
 }
 
 fn program(node: Node<'_>, faults: &mut Faults) -> Option<ProgramSection> {
