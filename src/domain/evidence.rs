@@ -94,9 +94,9 @@ fn is_placeholder(value: &str) -> bool {
     PLACEHOLDERS.contains(&value.to_lowercase().as_str())
 }
 
-/// E-mails are compared trimmed and in lower case.
+/// E-mails are looked up trimmed and in lower case.
 pub fn normal_email(email: &str) -> String {
-    email.trim().to_lowercase()
+    super::email::plain(email)
 }
 
 /// Every piece of metadata in an event, whatever object it is on.

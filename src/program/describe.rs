@@ -4,8 +4,8 @@ use crate::domain::Time;
 use crate::domain::mask::mask;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{
-    AmountByCurrency, Base, CreditBy, Duration, Earn, EvidenceKind, Kind, MetadataField, PayoutMethod, PriceBy,
-    Profile, ProgramTerms, Rule, Settings, Status, Touch, TrialConversion,
+    AmountByCurrency, Base, CreditBy, Duration, Earn, EmailMatch, EvidenceKind, Kind, MetadataField, PayoutMethod,
+    PriceBy, Profile, ProgramTerms, Rule, SelfReferral, Settings, Status, Touch, TrialConversion,
 };
 
 const NONE: &str = "none";
@@ -134,7 +134,25 @@ pub(super) fn terms(terms: &ProgramTerms) -> Words {
         ("credit", word(terms.credit == CreditBy::Customer, "customer", "payment")),
         ("price_by", word(terms.price_by == PriceBy::Customer, "customer", "payment")),
         ("trial_conversion", word(terms.trial_conversion == TrialConversion::First, "first", "recurring")),
+        ("self_referral", self_referral(terms.self_referral).to_owned()),
+        ("self_referral_match", email_match(terms.self_referral_match).to_owned()),
     ]
+}
+
+fn self_referral(setting: SelfReferral) -> &'static str {
+    match setting {
+        SelfReferral::Refuse => "refuse",
+        SelfReferral::Review => "review",
+        SelfReferral::Allow => "allow",
+    }
+}
+
+fn email_match(how: EmailMatch) -> &'static str {
+    match how {
+        EmailMatch::Email => "email",
+        EmailMatch::Normalized => "normalized",
+        EmailMatch::Domain => "domain",
+    }
 }
 
 fn seconds(seconds: i64) -> String {

@@ -169,8 +169,19 @@ pub enum Change {
 pub enum Verdict {
     /// It earns nothing.
     Rejected,
-    /// It earns again.
+    /// It earns again, or at last where it was waiting for a reviewer.
     Restored,
+}
+
+/// The last verdict on a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// What was said.
+    pub verdict: Verdict,
+    /// Why.
+    pub note: String,
+    /// Position in the log: of a payment's references, the latest speaks.
+    pub seq: i64,
 }
 
 /// What a lead is known by.

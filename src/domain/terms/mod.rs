@@ -12,11 +12,12 @@ mod settings;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, LeadBy, Verdict};
+pub use change::{Change, CodeOwner, Entered, LeadBy, Reviewed, Verdict};
 pub use dated::Dated;
 pub use partner::{ByHand, Group, Lead, Method, Partner, PayoutMethod, Profile};
 pub use program::{
-    Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
+    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SelfReferral, Status,
+    Touch, TrialConversion, Version,
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
 
@@ -54,7 +55,7 @@ pub struct Terms {
     /// Attributions by hand, by reference, in order of entry.
     pub by_hand: HashMap<String, Vec<ByHand>>,
     /// The last verdict, by reference.
-    pub reviews: HashMap<String, (Verdict, String)>,
+    pub reviews: HashMap<String, Reviewed>,
     /// Leads, by e-mail in lower case or customer key, in order of entry.
     pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
 }
@@ -143,7 +144,7 @@ impl Terms {
                 self.by_hand.entry(reference).or_default().push(by_hand);
             }
             Change::Review { reference, verdict, note } => {
-                self.reviews.insert(reference, (verdict, note));
+                self.reviews.insert(reference, Reviewed { verdict, note, seq });
             }
             Change::Lead { by, value, partner, program, from } => {
                 let value = if by == LeadBy::Email { value.trim().to_lowercase() } else { value.trim().to_owned() };

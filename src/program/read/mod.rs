@@ -13,10 +13,12 @@ use toml::de::DeValue;
 use self::node::{Node, Section};
 use super::fault::Faults;
 use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
-use crate::domain::terms::{Base, CreditBy, PriceBy, ProgramTerms, Status, Touch, TrialConversion};
+use crate::domain::terms::{
+    Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Status, Touch, TrialConversion,
+};
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
-const PROGRAM: [&str; 13] = [
+const PROGRAM: [&str; 15] = [
     "key",
     "name",
     "status",
@@ -28,6 +30,8 @@ const PROGRAM: [&str; 13] = [
     "credit",
     "price_by",
     "trial_conversion",
+    "self_referral",
+    "self_referral_match",
     "effective_from",
     "rule",
 ];
@@ -95,10 +99,17 @@ fn terms(section: &Section<'_>, faults: &mut Faults) -> ProgramTerms {
         price_by: word(section, "price_by", &[("customer", PriceBy::Customer), ("payment", PriceBy::Payment)], faults)
             .unwrap_or(usual.price_by),
         trial_conversion: word(section, "trial_conversion", &TRIAL, faults).unwrap_or(usual.trial_conversion),
+        self_referral: word(section, "self_referral", &SELF_REFERRAL, faults).unwrap_or(usual.self_referral),
+        self_referral_match: word(section, "self_referral_match", &EMAIL_MATCH, faults)
+            .unwrap_or(usual.self_referral_match),
         rules: rule::read_all(section, faults),
     }
 }
 
+const SELF_REFERRAL: [(&str, SelfReferral); 3] =
+    [("refuse", SelfReferral::Refuse), ("review", SelfReferral::Review), ("allow", SelfReferral::Allow)];
+const EMAIL_MATCH: [(&str, EmailMatch); 3] =
+    [("email", EmailMatch::Email), ("normalized", EmailMatch::Normalized), ("domain", EmailMatch::Domain)];
 const TRIAL: [(&str, TrialConversion); 2] =
     [("first", TrialConversion::First), ("recurring", TrialConversion::Recurring)];
 
