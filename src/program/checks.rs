@@ -15,6 +15,12 @@ pub(super) fn within(sections: &Sections, faults: &mut Faults) {
             faults.add(&program.spot, format!("program {:?} is in the file twice", program.key));
         }
     }
+    let mut groups = HashSet::new();
+    for group in &sections.groups {
+        if !groups.insert(group.key.as_str()) {
+            faults.add(&group.spot, format!("group {:?} is in the file twice", group.key));
+        }
+    }
     let mut partners = HashSet::new();
     let mut owners = HashMap::new();
     for partner in &sections.partners {

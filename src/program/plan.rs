@@ -1,12 +1,12 @@
 //! Compares a program file with the terms in force and says what to enter, in an order that can be entered as it is:
-//! settings, programs, partners, codes. What the file does not name is left alone; the same file twice changes nothing.
+//! settings, programs, groups, partners, codes. What the file does not name is left alone; the same file twice changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::checks;
 use super::describe;
 use super::fault::FileError;
-use super::file::{PartnerSection, ProgramFile, ProgramSection};
+use super::file::{GroupSection, PartnerSection, ProgramFile, ProgramSection};
 use crate::domain::Time;
 use crate::domain::terms::{
     Change, CodeOwner, ENGINE, Partner, PartnerKey, Profile, Program, ProgramKey, ProgramTerms, Status, Terms, Version,
@@ -55,6 +55,9 @@ pub fn plan(
     planner.settings();
     for program in &file.programs {
         planner.program(program);
+    }
+    for group in &file.groups {
+        planner.group(group);
     }
     for partner in &file.partners {
         planner.partner(partner);
@@ -185,6 +188,17 @@ impl Planner<'_> {
         self.enter_as(format!("program/{}/version/{number}", section.key), change);
     }
 
+    fn group(&mut self, section: &GroupSection) {
+        let GroupSection { key, name, .. } = section;
+        let known = self.current.groups.get(key);
+        match known {
+            Some(group) if group.name == *name => return,
+            Some(group) => self.line(format!("~ group {key}: name: {} → {name}", group.name)),
+            None => self.line(format!("+ group {key} ({name})")),
+        }
+        self.enter(&format!("group/{key}/name"), Change::Group { group: key.clone(), name: name.clone() });
+    }
+
     fn partner(&mut self, section: &PartnerSection) {
         let key = &section.key;
         let known = self.current.partners.get(key);
@@ -211,6 +225,7 @@ impl Planner<'_> {
         let profile = Profile {
             payout: section.payout.clone().or_else(|| before.payout.clone()),
             on_hold: section.on_hold.unwrap_or(before.on_hold),
+            note: section.profile.note.clone().or_else(|| before.note.clone()),
             ..section.profile.clone()
         };
         if known.is_some() && profile == before {

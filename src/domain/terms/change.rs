@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::partner::Profile;
 use super::program::{ProgramTerms, Status};
 use super::settings::Settings;
-use super::{PartnerKey, ProgramKey};
+use super::{GroupKey, PartnerKey, ProgramKey};
 use crate::domain::Time;
 
 /// One line of the log of what people entered.
@@ -90,10 +90,17 @@ pub enum Change {
         /// Which.
         partner: PartnerKey,
         /// The group, or none.
-        group: Option<String>,
+        group: Option<GroupKey>,
         /// Since when.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Time>,
+    },
+    /// A group of partners is called something.
+    Group {
+        /// Which; unknown keys make a new one.
+        group: GroupKey,
+        /// Its display name from now on.
+        name: String,
     },
     /// A partner enters or leaves a program.
     Enrollment {
@@ -162,8 +169,19 @@ pub enum Change {
 pub enum Verdict {
     /// It earns nothing.
     Rejected,
-    /// It earns again.
+    /// It earns again, or at last where it was waiting for a reviewer.
     Restored,
+}
+
+/// The last verdict on a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// What was said.
+    pub verdict: Verdict,
+    /// Why.
+    pub note: String,
+    /// Position in the log: of a payment's references, the latest speaks.
+    pub seq: i64,
 }
 
 /// What a lead is known by.

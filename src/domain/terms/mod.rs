@@ -13,11 +13,12 @@ mod subject;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, LeadBy, Verdict};
+pub use change::{Change, CodeOwner, Entered, LeadBy, Reviewed, Verdict};
 pub use dated::Dated;
-pub use partner::{ByHand, Lead, Method, Partner, PayoutMethod, Profile};
+pub use partner::{ByHand, Group, Lead, Method, Partner, PayoutMethod, Profile};
 pub use program::{
-    Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
+    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SelfReferral, Status,
+    Touch, TrialConversion, Version,
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
 pub use subject::Subject;
@@ -29,6 +30,8 @@ use super::currency::Currency;
 pub type ProgramKey = String;
 /// Key of a partner (`acme`), chosen by the merchant; what `partner_key` metadata names.
 pub type PartnerKey = String;
+/// Key of a group of partners (`gold`), chosen by the merchant; what a rule's `group` names.
+pub type GroupKey = String;
 /// Amounts in minor units by currency.
 pub type AmountByCurrency = BTreeMap<Currency, i64>;
 
@@ -47,12 +50,14 @@ pub struct Terms {
     pub programs: BTreeMap<ProgramKey, Program>,
     /// Partners by key.
     pub partners: BTreeMap<PartnerKey, Partner>,
+    /// The groups that somebody said something of, by key.
+    pub groups: BTreeMap<GroupKey, Group>,
     /// Owners of codes over time, by the code or id in lower case.
     pub codes: HashMap<String, Dated<Option<CodeOwner>>>,
     /// Attributions by hand, by reference, in order of entry.
     pub by_hand: HashMap<String, Vec<ByHand>>,
     /// The last verdict, by reference.
-    pub reviews: HashMap<String, (Verdict, String)>,
+    pub reviews: HashMap<String, Reviewed>,
     /// Leads, by e-mail in lower case or customer key, in order of entry.
     pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
 }
@@ -122,6 +127,7 @@ impl Terms {
                     partner.group.enter(seq, at, from, group);
                 }
             }
+            Change::Group { group, name } => self.groups.entry(group).or_default().name = name,
             Change::Enrollment { partner, program, status, from } => {
                 let Some(partner) = self.partners.get_mut(&partner) else { return };
                 if let Some((_, dated)) = partner.enrollments.iter_mut().find(|(key, _)| *key == program) {
@@ -140,7 +146,7 @@ impl Terms {
                 self.by_hand.entry(reference).or_default().push(by_hand);
             }
             Change::Review { reference, verdict, note } => {
-                self.reviews.insert(reference, (verdict, note));
+                self.reviews.insert(reference, Reviewed { verdict, note, seq });
             }
             Change::Lead { by, value, partner, program, from } => {
                 let value = if by == LeadBy::Email { value.trim().to_lowercase() } else { value.trim().to_owned() };

@@ -30,6 +30,8 @@ pub struct Profile {
     pub minimum_payout: AmountByCurrency,
     /// Whether payouts wait until somebody releases them.
     pub on_hold: bool,
+    /// What the merchant wants to remember of them; no partner sees it.
+    pub note: Option<String>,
 }
 
 /// How a partner is paid.
@@ -101,6 +103,13 @@ impl Partner {
     pub fn enrollment(&self, program: &str) -> Option<&Dated<Status>> {
         self.enrollments.iter().find(|(key, _)| key == program).map(|(_, status)| status)
     }
+}
+
+/// A group of partners. The group that a partner is in need not be one of these.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// Display name; the key where nobody gave it one.
+    pub name: String,
 }
 
 /// A partner named by hand for a payment or customer.

@@ -57,6 +57,24 @@ impl<'a> Node<'a> {
         Some(text.to_owned())
     }
 
+    /// A text of one or more lines, trimmed and not empty.
+    pub(super) fn prose(&self, what: &str, faults: &mut Faults) -> Option<String> {
+        let Some(text) = self.value.as_str() else {
+            self.expected(&format!("{what} in quotes"), faults);
+            return None;
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            faults.add(&self.spot, format!("is empty: expected {what}, or leave the key out"));
+            return None;
+        }
+        if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
+            faults.add(&self.spot, format!("holds a control character: expected {what}"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&self, faults: &mut Faults) -> Option<bool> {
         let flag = self.value.as_bool();

@@ -6,7 +6,7 @@ use super::node::{Node, Section};
 use super::{STATUS, value};
 use crate::domain::terms::{Method, PayoutMethod, Profile};
 
-const PARTNER: [&str; 14] = [
+const PARTNER: [&str; 15] = [
     "key",
     "name",
     "email",
@@ -21,6 +21,7 @@ const PARTNER: [&str; 14] = [
     "codes",
     "minimum_payout",
     "payout",
+    "note",
 ];
 const METHODS: [(&str, Method); 5] = [
     ("stripe", Method::Stripe),
@@ -74,6 +75,7 @@ fn profile(section: &Section<'_>, key: Option<&str>, faults: &mut Faults) -> Pro
         payout: None,
         minimum_payout: section.get("minimum_payout").map(|node| value::amounts(&node, faults)).unwrap_or_default(),
         on_hold: false,
+        note: section.get("note").and_then(|node| node.prose("a note", faults)),
     }
 }
 
@@ -100,10 +102,7 @@ fn payout(node: Node<'_>, faults: &mut Faults) -> Option<PayoutMethod> {
         .require("method", "stripe, csv, paypal, wise or sepa", faults)
         .and_then(|node| node.word(&METHODS, faults));
     let account = section.get("account").map(|node| (node.text("an account", faults), node.spot));
-    let currency = section.get("currency").and_then(|node| {
-        let text = node.text("a currency", faults)?;
-        faults.check(&node.spot, value::currency(&text))
-    });
+    let currency = section.get("currency").and_then(|node| value::currency_name(&node, faults));
     let method = method?;
     match &account {
         None if method != Method::Csv => {

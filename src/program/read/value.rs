@@ -62,6 +62,12 @@ pub(super) fn currency(text: &str) -> Result<Currency, String> {
     }
 }
 
+/// A currency by its name alone, such as `"usd"`.
+pub(super) fn currency_name(node: &Node<'_>, faults: &mut Faults) -> Option<Currency> {
+    let text = node.text("a currency", faults)?;
+    faults.check(&node.spot, currency(&text))
+}
+
 /// `{ usd = "50.00", eur = "50.00" }`
 pub(super) fn amounts(node: &Node<'_>, faults: &mut Faults) -> AmountByCurrency {
     let mut amounts = AmountByCurrency::new();

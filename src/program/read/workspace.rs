@@ -10,7 +10,7 @@ use super::node::Node;
 use super::value;
 use crate::domain::terms::{EvidenceKind, MetadataField, Settings};
 
-const WORKSPACE: [&str; 7] = [
+const WORKSPACE: [&str; 8] = [
     "time_zone",
     "minimum_payout",
     "count_direct_payments",
@@ -18,6 +18,7 @@ const WORKSPACE: [&str; 7] = [
     "metadata_aliases",
     "evidence_order",
     "account",
+    "base_currency",
 ];
 const FIELDS: [(&str, MetadataField); 5] = [
     ("partner_key", MetadataField::PartnerKey),
@@ -50,6 +51,7 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<WorkspaceSecti
             .get("evidence_order")
             .map_or(usual.evidence_order, |node| evidence_order(&node, faults)),
         account: section.get("account").and_then(|node| account(&node, faults)),
+        base_currency: section.get("base_currency").and_then(|node| value::currency_name(&node, faults)),
     };
     Some(WorkspaceSection { settings })
 }

@@ -43,6 +43,28 @@ fn every_change_is_told() {
 }
 
 #[test]
+fn groups_notes_and_the_base_currency_are_told() {
+    let file = "[workspace]\nbase_currency = \"eur\"\n[[group]]\nkey = \"gold\"\nname = \"Gold partners\"\n\
+        [[partner]]\nkey = \"zed\"\ngroup = \"gold\"\nnote = '''\nMet at the fair.\nCalls on Mondays.\n'''";
+    let mut workspace = Workspace::default();
+    let plan = workspace.apply(file);
+    assert_eq!(
+        plan.lines,
+        [
+            "~ workspace: base_currency: none → eur",
+            "+ group gold (Gold partners)",
+            "+ partner zed (zed)",
+            "~ partner zed: group: none → gold"
+        ]
+    );
+    assert!(workspace.plan(file).is_empty());
+    assert_eq!(workspace.terms.partners["zed"].profile.note.as_deref(), Some("Met at the fair.\nCalls on Mondays."));
+    let renamed = workspace.apply("[[group]]\nkey = \"gold\"\n[[partner]]\nkey = \"zed\"\ngroup = \"gold\"");
+    assert_eq!(renamed.lines, ["~ group gold: name: Gold partners → gold"]);
+    assert!(workspace.terms.partners["zed"].profile.note.is_some(), "a note that the file leaves out stays");
+}
+
+#[test]
 fn what_the_file_does_not_name_stays() {
     let mut workspace = Workspace::default();
     workspace.apply(SAAS);
