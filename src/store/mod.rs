@@ -12,6 +12,7 @@ pub mod customers;
 pub mod entries;
 pub mod events;
 pub mod facts;
+pub mod leads;
 pub mod lookups;
 pub mod payments;
 pub mod payouts;

@@ -12,9 +12,9 @@ mod settings;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, LeadBy, Verdict};
+pub use change::{Change, CodeOwner, Entered, Verdict};
 pub use dated::Dated;
-pub use partner::{ByHand, Lead, Method, Partner, PayoutMethod, Profile};
+pub use partner::{ByHand, Method, Partner, PayoutMethod, Profile};
 pub use program::{
     Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
 };
@@ -51,8 +51,6 @@ pub struct Terms {
     pub by_hand: HashMap<String, Vec<ByHand>>,
     /// The last verdict, by reference.
     pub reviews: HashMap<String, (Verdict, String)>,
-    /// Leads, by e-mail in lower case or customer key, in order of entry.
-    pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
 }
 
 impl Terms {
@@ -139,10 +137,6 @@ impl Terms {
             }
             Change::Review { reference, verdict, note } => {
                 self.reviews.insert(reference, (verdict, note));
-            }
-            Change::Lead { by, value, partner, program, from } => {
-                let value = if by == LeadBy::Email { value.trim().to_lowercase() } else { value.trim().to_owned() };
-                self.leads.entry((by, value)).or_default().push(Lead { partner, program, from, entered_at: at });
             }
         }
     }
