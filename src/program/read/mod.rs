@@ -12,7 +12,8 @@ use toml::de::DeValue;
 use self::node::{Node, Section};
 use super::fault::Faults;
 use super::file::{PartnerSection, ProgramSection, WorkspaceSection};
-use crate::domain::terms::{Base, CreditBy, PriceBy, ProgramTerms, Status, Touch, TrialConversion};
+use super::valid::STATUS;
+use crate::domain::terms::{Base, CreditBy, PriceBy, ProgramTerms, Touch, TrialConversion};
 
 const ROOT: [&str; 3] = ["workspace", "program", "partner"];
 const PROGRAM: [&str; 13] = [
@@ -30,7 +31,6 @@ const PROGRAM: [&str; 13] = [
     "effective_from",
     "rule",
 ];
-const STATUS: [(&str, Status); 2] = [("active", Status::Active), ("inactive", Status::Inactive)];
 /// Ten years: longer holds and windows are slips of the pen.
 const MOST_DAYS: u32 = 3650;
 
