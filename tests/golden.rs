@@ -155,6 +155,9 @@ fn facts(case: &Case, shape: Shape, now: Time) -> Vec<EventFacts> {
 
 fn lookups(case: &Case, now: Time, events: &[EventFacts]) -> Lookups {
     let mut lookups = Lookups { clicks: case.clicks(now), ..Lookups::default() };
+    for (by, value, lead) in case.leads(now) {
+        lookups.leads.entry((by, by.normal(&value))).or_default().push(lead);
+    }
     for fact in events.iter().flat_map(|event| &event.facts) {
         if let Fact::PromotionCode(code) = fact {
             lookups.promotion_codes.insert(code.id.clone(), code.code.clone());

@@ -203,6 +203,26 @@ CREATE TABLE clicks (
 );
 CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
 
+-- E-mails (lower case) and customer keys that are tied to a partner, or to a click.
+CREATE TABLE leads (
+    workspace_id BIGINT NOT NULL,
+    lead_id TEXT COLLATE "C" NOT NULL,
+    natural_key TEXT COLLATE "C" NOT NULL,
+    by TEXT COLLATE "C" NOT NULL,
+    value TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C",
+    program_key TEXT COLLATE "C",
+    click_id TEXT COLLATE "C",
+    from_at BIGINT,
+    entered_at BIGINT NOT NULL,
+    author TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, lead_id),
+    UNIQUE (workspace_id, natural_key)
+);
+CREATE INDEX leads_by_value ON leads (workspace_id, by, value);
+CREATE INDEX leads_of_partner ON leads (workspace_id, partner_key, lead_id) WHERE partner_key IS NOT NULL;
+CREATE INDEX leads_of_click ON leads (workspace_id, click_id) WHERE click_id IS NOT NULL;
+
 -- Changes that concern many customers, worked off in pages.
 CREATE TABLE resettle (
     workspace_id BIGINT NOT NULL,
@@ -359,7 +379,7 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'unread', 'unrecorded', 'customers', 'facts', 'refs', 'clues', 'payments',
-                                'payment_refs', 'entries', 'clicks', 'payouts', 'payout_entries', 'audit_log',
+                                'payment_refs', 'entries', 'clicks', 'leads', 'payouts', 'payout_entries', 'audit_log',
                                 'idempotency', 'adjustments'] LOOP
         EXECUTE format('ALTER TABLE %I ALTER COLUMN workspace_id SET (n_distinct = 1)', name);
     END LOOP;

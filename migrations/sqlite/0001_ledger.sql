@@ -199,6 +199,26 @@ CREATE TABLE clicks (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
 
+-- E-mails (lower case) and customer keys that are tied to a partner, or to a click.
+CREATE TABLE leads (
+    workspace_id INTEGER NOT NULL,
+    lead_id TEXT NOT NULL,
+    natural_key TEXT NOT NULL,
+    by TEXT NOT NULL,
+    value TEXT NOT NULL,
+    partner_key TEXT,
+    program_key TEXT,
+    click_id TEXT,
+    from_at INTEGER,
+    entered_at INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, lead_id),
+    UNIQUE (workspace_id, natural_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leads_by_value ON leads (workspace_id, by, value);
+CREATE INDEX leads_of_partner ON leads (workspace_id, partner_key, lead_id) WHERE partner_key IS NOT NULL;
+CREATE INDEX leads_of_click ON leads (workspace_id, click_id) WHERE click_id IS NOT NULL;
+
 -- Changes that concern many customers, worked off in pages.
 CREATE TABLE resettle (
     workspace_id INTEGER NOT NULL,

@@ -2,14 +2,15 @@
 //! skipped and stays in the trace.
 
 use super::Time;
-use super::decision::{Code, Lookups};
+use super::decision::{Click, Code, Lookups};
 use super::email::alike;
 use super::evidence::{meanings, value_of};
 use super::facts::Metadata;
 use super::history::{Buyer, History, Payment, Place, Said, What};
+use super::lead::{Lead, LeadBy, LeadTo};
 use super::terms::{
-    ByHand, EvidenceKind, Lead, LeadBy, MetadataField, Partner, PartnerKey, ProgramKey, ProgramTerms, SelfReferral,
-    Settings, Status, Terms, Touch,
+    ByHand, EvidenceKind, MetadataField, Partner, PartnerKey, ProgramKey, ProgramTerms, SelfReferral, Settings, Status,
+    Terms, Touch,
 };
 use super::trace::Trace;
 
@@ -111,7 +112,7 @@ pub struct Context<'a> {
     pub history: &'a History,
     /// Terms.
     pub terms: &'a Terms,
-    /// Clicks and promotion codes.
+    /// Clicks, leads and promotion codes.
     pub lookups: &'a Lookups,
 }
 
@@ -242,7 +243,7 @@ fn interpret(context: Context<'_>, settings: &Settings, said: &Said, own: bool, 
         lead: None,
     };
     let with_lead = |kind, by: LeadBy, value: &str, clues: &mut Vec<Clue>| {
-        for lead in context.terms.leads.get(&(by, value.to_owned())).into_iter().flatten() {
+        for lead in context.lookups.leads.get(&(by, value.to_owned())).into_iter().flatten() {
             clues.push(Clue { lead: Some(lead.clone()), ..clue(kind, value.to_owned()) });
         }
     };
@@ -309,8 +310,7 @@ fn resolve(
         }
         EvidenceKind::PartnerKey => (clue.value.clone(), None, Time::MIN_UTC),
         EvidenceKind::ClickId => {
-            let click = context.lookups.clicks.get(&clue.value);
-            let click = click.ok_or_else(|| Refusal::new(Code::ClickUnknown, None))?;
+            let click = click(context, &clue.value)?;
             touched_at = click.clicked_at;
             clicked_at = Some(click.clicked_at);
             (click.partner.clone(), click.program.clone(), click.entered_at)
@@ -324,8 +324,18 @@ fn resolve(
             if lead.from.is_some_and(|from| from > paid_at) {
                 return Ok(None);
             }
-            touched_at = lead.from.unwrap_or(clue.at);
-            (lead.partner.clone(), lead.program.clone(), lead.entered_at)
+            match &lead.to {
+                LeadTo::Partner { partner, program } => {
+                    touched_at = lead.from.unwrap_or(clue.at);
+                    (partner.clone(), program.clone(), lead.entered_at)
+                }
+                LeadTo::Click(id) => {
+                    let click = click(context, id)?;
+                    touched_at = click.clicked_at;
+                    clicked_at = Some(click.clicked_at);
+                    (click.partner.clone(), click.program.clone(), lead.entered_at.max(click.entered_at))
+                }
+            }
         }
     };
     let named = named_program.as_deref().or(wanted_program);
@@ -357,6 +367,10 @@ fn resolve(
         object: clue.object.clone(),
         value: clue.value.clone(),
     }))
+}
+
+fn click<'a>(context: Context<'a>, id: &str) -> Result<&'a Click, Refusal> {
+    context.lookups.clicks.get(id).ok_or_else(|| Refusal::new(Code::ClickUnknown, None))
 }
 
 fn code_owner(context: Context<'_>, code: &str, at: Time) -> Option<(super::terms::CodeOwner, Time)> {

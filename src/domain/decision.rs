@@ -10,6 +10,7 @@ use super::Time;
 use super::currency::Currency;
 use super::deciding::Deciding;
 use super::history::History;
+use super::lead::{Lead, LeadBy};
 use super::money::Overflow;
 use super::terms::{Kind, PartnerKey, ProgramKey, Terms};
 use super::trace::Trace;
@@ -125,6 +126,8 @@ pub struct Click {
 pub struct Lookups {
     /// Clicks by id.
     pub clicks: HashMap<String, Click>,
+    /// Leads by what they are known by (an e-mail in lower case, or a customer key), in order of entry.
+    pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
     /// Texts of promotion codes by their `promo_…` id.
     pub promotion_codes: HashMap<String, String>,
 }

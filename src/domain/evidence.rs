@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::facts::{EventFacts, Fact, Metadata};
-use super::terms::{Change, LeadBy, MetadataField, Settings, Terms};
+use super::terms::{Change, MetadataField, Settings, Terms};
 
 /// Values that scripts and sloppy integrations send instead of a customer key. They are no keys.
 const PLACEHOLDERS: [&str; 22] = [
@@ -227,10 +227,6 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
             }
         }
         Change::Code { code, .. } => Wakes::Clues(vec![format!("promotion_code:{}", code.trim().to_lowercase())]),
-        Change::Lead { by: LeadBy::Email, value, .. } => Wakes::Clues(vec![format!("email:{}", normal_email(value))]),
-        Change::Lead { by: LeadBy::CustomerKey, value, .. } => {
-            Wakes::Clues(vec![format!("customer_key:{}", value.trim())])
-        }
         Change::Attribution { reference, .. } | Change::Review { reference, .. } => Wakes::Reference(reference.clone()),
     }
 }

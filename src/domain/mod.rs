@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod facts;
 pub mod history;
 pub mod joining;
+pub mod lead;
 pub mod mask;
 pub mod money;
 pub mod netting;

@@ -16,7 +16,7 @@ use crate::intake::{ACCOUNT_MISMATCH, payload};
 use crate::store::events::{self, Outcome, Place, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
 use crate::stripe::{Reading, envelope, read};
 
 /// How many events share a transaction.
@@ -283,7 +283,8 @@ impl Ledger {
         let new = lookups::learn_promotion_codes(tx, workspace, &codes).await?;
         let clues: Vec<(Mode, String)> =
             new.into_iter().map(|(mode, id)| (mode, format!("promotion_code:{}", id.to_lowercase()))).collect();
-        self.wake_found(tx, workspace, clues.iter().map(|(mode, clue)| (*mode, clue.as_str())).collect()).await
+        let asked = clues.iter().map(|(mode, clue)| (*mode, clue.as_str())).collect();
+        resettle::wake_found(tx, workspace, asked, &self.ids, self.clock.now()).await
     }
 }
 

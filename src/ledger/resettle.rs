@@ -6,9 +6,9 @@ use super::Ledger;
 use super::link::{Item, link};
 use super::record::{Found, find};
 use crate::domain::decision::Click;
-use crate::store::resettle::{FEW, Job, Whom};
+use crate::store::resettle::Job;
 use crate::store::workspaces::{CHANGES, RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, customers, facts, lookups, refs, resettle};
+use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, customers, facts, leads, lookups, refs, resettle};
 
 /// How many customers are woken at once.
 pub const PAGE: i64 = 256;
@@ -45,29 +45,12 @@ impl Ledger {
         // Nobody records meanwhile, or a customer who just shows a click that is just becoming known would be missed.
         lock(&mut tx, workspace, RECORDER).await?;
         let new = lookups::add_clicks(&mut tx, workspace, clicks).await?;
-        let clues: Vec<String> = new.iter().map(|id| format!("click:{id}")).collect();
-        let asked = clues.iter().flat_map(|clue| Mode::ALL.map(|mode| (mode, clue.as_str())));
-        self.wake_found(&mut tx, workspace, asked.collect()).await?;
+        let mut clues = leads::clues_waiting_for_clicks(&mut tx, workspace, &new).await?;
+        clues.extend(new.iter().map(|id| format!("click:{id}")));
+        let asked = clues.iter().flat_map(|clue| Mode::ALL.map(|mode| (mode, clue.as_str()))).collect();
+        resettle::wake_found(&mut tx, workspace, asked, &self.ids, self.clock.now()).await?;
         tx.commit().await?;
         Ok(new.len())
-    }
-
-    /// Wakes the customers that some clues find: at once where they are few, by jobs where they are many. The caller
-    /// sees to it that nobody records meanwhile.
-    pub(super) async fn wake_found(
-        &self,
-        tx: &mut Tx,
-        workspace: WorkspaceId,
-        clues: Vec<(Mode, &str)>,
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        if let Some(waiting) = refs::few_found_by(tx, workspace, clues.iter().copied(), FEW).await? {
-            let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
-            customers::lock(tx, workspace, &waiting).await?;
-            return customers::touch(tx, workspace, &waiting, now).await;
-        }
-        let whom: Vec<Whom> = clues.into_iter().map(|(mode, clue)| Whom::Clue(Some(mode), clue.to_owned())).collect();
-        resettle::add(tx, workspace, &whom, &self.ids, now).await
     }
 
     async fn advance(&self, tx: &mut Tx, workspace: WorkspaceId, job: &Job, page: &[String]) -> Result<(), StoreError> {

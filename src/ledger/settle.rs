@@ -11,10 +11,11 @@ use crate::domain::decision::{Decisions, Lookups, decide};
 use crate::domain::evidence::clues;
 use crate::domain::facts::{EventFacts, Fact};
 use crate::domain::history::fold;
+use crate::domain::lead::{LeadBy, LeadTo};
 use crate::domain::terms::Terms;
 use crate::store::customers::{Customer, Settled};
 use crate::store::facts::StoredFacts;
-use crate::store::{StoreError, Tx, Urgency, WorkspaceId, customers, entries, facts, lookups, payments};
+use crate::store::{StoreError, Tx, Urgency, WorkspaceId, customers, entries, facts, leads, lookups, payments};
 
 /// How many customers share a transaction.
 pub const BATCH: i64 = 128;
@@ -207,16 +208,25 @@ pub(super) async fn load_lookups(
     cases: &[Case],
     terms: &Terms,
 ) -> Result<Lookups, StoreError> {
-    let (mut click_ids, mut code_ids) = (BTreeSet::new(), BTreeSet::new());
+    let (mut click_ids, mut code_ids, mut lead_values) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for event in cases.iter().flat_map(|case| case.events.iter().flatten()) {
-        click_ids.extend(
-            clues(event, terms).into_iter().filter_map(|clue| clue.strip_prefix("click:").map(ToOwned::to_owned)),
-        );
+        for clue in clues(event, terms) {
+            if let Some(id) = clue.strip_prefix("click:") {
+                click_ids.insert(id.to_owned());
+            } else if let Some((by, value)) = LeadBy::of_clue(&clue) {
+                lead_values.insert((by, value.to_owned()));
+            }
+        }
         code_ids.extend(event.facts.iter().flat_map(promotion_codes_of).map(String::as_str));
     }
+    let leads = leads::of(tx, workspace, &lead_values).await?;
+    click_ids.extend(leads.values().flatten().filter_map(|lead| match &lead.to {
+        LeadTo::Click(id) => Some(id.clone()),
+        LeadTo::Partner { .. } => None,
+    }));
     let clicks = lookups::clicks(tx, workspace, click_ids.iter().map(String::as_str)).await?;
     let promotion_codes = lookups::promotion_texts(tx, workspace, code_ids).await?;
-    Ok(Lookups { clicks, promotion_codes })
+    Ok(Lookups { clicks, leads, promotion_codes })
 }
 
 fn promotion_codes_of(fact: &Fact) -> &[String] {

@@ -10,6 +10,7 @@ pub mod plan;
 mod read;
 #[cfg(test)]
 mod tests;
+pub mod valid;
 
 pub use fault::{FileError, Problem};
 pub use file::{ProgramFile, parse};

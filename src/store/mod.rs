@@ -15,6 +15,7 @@ pub mod entries;
 pub mod events;
 pub mod facts;
 pub mod idempotency;
+pub mod leads;
 pub mod lookups;
 pub mod payments;
 pub mod payouts;

@@ -82,6 +82,23 @@ pub async fn note_clues(
     Ok(())
 }
 
+/// Those of some clues that find anybody.
+pub async fn finding(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    clues: impl IntoIterator<Item = (Mode, &str)>,
+) -> Result<Vec<(Mode, String)>, StoreError> {
+    let asked: HashSet<(Mode, &str)> = clues.into_iter().collect();
+    let texts: HashSet<&str> = asked.iter().map(|(_, clue)| *clue).collect();
+    let text = "SELECT DISTINCT mode, clue
+                FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)";
+    let rows = Rows::texts(&[("clue", Text)], texts);
+    let found: Vec<(i64, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    let found = found.into_iter().map(|(mode, clue)| (Mode::from_i64(mode), clue));
+    Ok(found.filter(|(mode, clue)| asked.contains(&(*mode, clue.as_str()))).collect())
+}
+
 /// The customers that some clues find; none where there are more than `few`.
 pub async fn few_found_by(
     tx: &mut Tx,

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
-use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
+use super::{Mode, StoreError, Tx, WorkspaceId, customers, from_micros, micros, refs};
 use crate::domain::Time;
 use crate::ids::Ids;
 use crate::on;
@@ -73,6 +73,26 @@ pub async fn add_once(
                 )";
     rows_of(whom, ids).execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
     Ok(())
+}
+
+/// Wakes the customers that some clues find: at once where they are few, by jobs where they are many. The caller sees to
+/// it that nobody records meanwhile.
+pub async fn wake_found(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    clues: Vec<(Mode, &str)>,
+    ids: &Ids,
+    now: Time,
+) -> Result<(), StoreError> {
+    if let Some(waiting) = refs::few_found_by(tx, workspace, clues.iter().copied(), FEW).await? {
+        let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+        customers::lock(tx, workspace, &waiting).await?;
+        return customers::touch(tx, workspace, &waiting, now).await;
+    }
+    // Of a million leads, most find nobody: they need no job.
+    let found = refs::finding(tx, workspace, clues).await?;
+    let whom: Vec<Whom> = found.into_iter().map(|(mode, clue)| Whom::Clue(Some(mode), clue)).collect();
+    add(tx, workspace, &whom, ids, now).await
 }
 
 fn rows_of<'a>(whom: &'a [Whom], ids: &Ids) -> Rows<'a> {

@@ -12,6 +12,7 @@ use commission_bridge::sample::{Event, Shape, render_all, stream};
 use commission_bridge::store::Mode;
 use commission_bridge::store::changes::TermsCache;
 use commission_bridge::store::events::EventStatus;
+use commission_bridge::store::leads::NewLead;
 use commission_bridge::store::payments::Payment;
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ crate::on_both_engines!(every_case_as_it_happens, every_case_late_and_in_no_orde
 enum Step<'a> {
     Enter(Input),
     Click(String, Click),
+    Lead(NewLead),
     Event(&'a Event),
     Raw(&'a Raw),
     Check(&'a Check),
@@ -85,6 +87,9 @@ async fn run(world: &World, case: &Case, delivery: Delivery, seed: u64) -> Optio
             Step::Click(id, click) => {
                 world.ledger.enter_clicks(world.workspace, &[(id, click)]).await.unwrap();
             }
+            Step::Lead(lead) => {
+                assert!(world.enter_leads(&[lead]).await[0].is_new);
+            }
             Step::Event(event) => {
                 let Delivery::AsItHappens(shape) = delivery else { unreachable!("late events come with the check") };
                 world.receive(&render_all(event, shape)).await;
@@ -114,6 +119,11 @@ fn steps(case: &Case, delivery: Delivery) -> Vec<(Time, Step<'_>)> {
     let mut clicks: Vec<(String, Click)> = case.clicks(end).into_iter().collect();
     clicks.sort_by(|(a, _), (b, _)| a.cmp(b));
     steps.extend(clicks.into_iter().map(|(id, click)| (click.entered_at, Step::Click(id, click))));
+    steps.extend(
+        case.leads(end).into_iter().map(|(by, value, lead)| {
+            (lead.entered_at, Step::Lead(NewLead { by, value, to: lead.to, from: lead.from }))
+        }),
+    );
     if matches!(delivery, Delivery::AsItHappens(_)) {
         steps.extend(case.events(end).into_iter().map(|event| (event.at, Step::Event(event))));
     }

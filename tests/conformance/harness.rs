@@ -16,6 +16,7 @@ use commission_bridge::program::{self, RepriceClosed};
 use commission_bridge::store::changes::{self, Entering, Keyed};
 use commission_bridge::store::entries::{self, Balance, Booked};
 use commission_bridge::store::events::{self, EventLine, Source};
+use commission_bridge::store::leads::{self, EnteredLead, NewLead};
 use commission_bridge::store::payments::{self, Payment};
 use commission_bridge::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
 use commission_bridge::worker::{Worked, Worker};
@@ -163,6 +164,14 @@ impl World {
         let appended = changes::append(&mut tx, &entering, &mut terms, keyed).await.unwrap();
         tx.commit().await.unwrap();
         appended
+    }
+
+    pub async fn enter_leads(&self, new: &[NewLead]) -> Vec<EnteredLead> {
+        let mut tx = self.db.write(Urgency::Now).await.unwrap();
+        let entering = Entering { workspace: self.workspace, author: "test", now: self.now(), ids: &self.ledger.ids };
+        let entered = leads::enter(&mut tx, &entering, new).await.unwrap();
+        tx.commit().await.unwrap();
+        entered
     }
 
     /// Applies a program file, as the command does; tells how many changes it made.

@@ -2,9 +2,11 @@
 
 use chrono::TimeDelta;
 use commission_bridge::domain::decision::Click;
+use commission_bridge::domain::lead::{LeadBy, LeadTo};
 use commission_bridge::domain::terms::{Change, CodeOwner, MetadataField};
 use commission_bridge::store::customers::{self, Settled};
 use commission_bridge::store::events::{EventStatus, Replay, replay};
+use commission_bridge::store::leads::{self, Filter, NewLead, StoredLead};
 use commission_bridge::store::{Urgency, lookups};
 use serde_json::json;
 
@@ -22,6 +24,8 @@ crate::on_both_engines!(
     a_partner_entered_later_reaches_back,
     a_code_is_found_by_its_text_and_its_id,
     a_click_entered_later_reaches_back,
+    leads_reach_back_and_are_entered_once,
+    many_leads_wake_only_those_who_wait,
     a_new_meaning_of_metadata_joins_customers,
     a_thousand_customers_are_woken_in_pages,
     the_books_are_apart,
@@ -180,6 +184,68 @@ async fn a_click_entered_later_reaches_back(world: &World) {
     let mut tx = world.db.read().await.unwrap();
     let ids = lookups::click_ids(&mut tx, world.workspace, &"acme".to_owned(), 10).await.unwrap();
     assert_eq!(ids, ["click-1"]);
+}
+
+async fn leads_reach_back_and_are_entered_once(world: &World) {
+    world.enter(&terms()).await;
+    let mut sale = invoice_paid(1, "cus_1", &json!({}));
+    sale["data"]["object"]["customer_email"] = json!("ann@buyer.example");
+    world.receive(&[sale, invoice_paid(2, "cus_2", &json!({"customer_key": "u-2"}))]).await;
+    let lead = |by, value: &str, to| NewLead { by, value: value.to_owned(), to, from: None };
+    let acme = || LeadTo::Partner { partner: "acme".to_owned(), program: None };
+    let leads = [
+        lead(LeadBy::Email, " Ann@Buyer.example", acme()),
+        lead(LeadBy::CustomerKey, "u-2", LeadTo::Click("click-2".to_owned())),
+        lead(LeadBy::Email, "ann@buyer.example", acme()),
+    ];
+    let entered = world.enter_leads(&leads).await;
+    assert_eq!(entered.iter().map(|lead| lead.is_new).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(entered[0].lead_id, entered[2].lead_id);
+    world.work().await;
+    assert_eq!(world.balance().await, 2_000, "the click of the second lead is not known yet");
+    let click = Click { partner: "acme".to_owned(), program: None, clicked_at: hour(-1), entered_at: world.now() };
+    world.ledger.enter_clicks(world.workspace, &[("click-2".to_owned(), click)]).await.unwrap();
+    world.work().await;
+    assert_eq!(world.balance().await, 4_000);
+
+    let again = world.enter_leads(&leads).await;
+    assert!(again.iter().zip(&entered).all(|(again, first)| !again.is_new && again.lead_id == first.lead_id));
+    let mut tx = world.db.read().await.unwrap();
+    let page = |partner, by| Filter { partner, by };
+    let (ws, newest) = (world.workspace, entered[1].lead_id.as_str());
+    let ids = |found: Vec<StoredLead>| found.into_iter().map(|lead| lead.lead_id).collect::<Vec<_>>();
+    let all = leads::page(&mut tx, ws, Filter::default(), None, 10).await.unwrap();
+    assert_eq!(ids(all), [newest, &entered[0].lead_id]);
+    let behind = leads::page(&mut tx, ws, Filter::default(), Some(newest), 10).await.unwrap();
+    assert_eq!(ids(behind), [entered[0].lead_id.as_str()]);
+    let theirs = leads::page(&mut tx, ws, page(Some("acme"), None), None, 10).await.unwrap();
+    assert_eq!(ids(theirs), [entered[0].lead_id.as_str()]);
+    let by_key = leads::page(&mut tx, ws, page(None, Some(LeadBy::CustomerKey)), None, 10).await.unwrap();
+    assert_eq!(ids(by_key), [newest]);
+    let found = leads::find(&mut tx, ws, newest).await.unwrap().unwrap();
+    assert_eq!((found.by(), found.value.as_str(), found.from()), (LeadBy::CustomerKey, "u-2", None));
+    assert!(leads::find(&mut tx, ws, "lead_none").await.unwrap().is_none());
+    assert_eq!(leads::known(&mut tx, ws, &leads).await.unwrap(), [true, true, true]);
+}
+
+async fn many_leads_wake_only_those_who_wait(world: &World) {
+    world.enter(&terms()).await;
+    for number in 0..300 {
+        let metadata = json!({"customer_key": format!("u-{number}")});
+        world.submit(&invoice_paid(number, &format!("cus_{number}"), &metadata)).await.unwrap();
+    }
+    world.work().await;
+    let lead = |number: u32| NewLead {
+        by: LeadBy::CustomerKey,
+        value: format!("u-{number}"),
+        to: LeadTo::Partner { partner: "acme".to_owned(), program: None },
+        from: None,
+    };
+    let leads: Vec<NewLead> = (0..1000).map(lead).collect();
+    assert!(world.enter_leads(&leads).await.iter().all(|entered| entered.is_new));
+    assert_eq!(world.count("SELECT COUNT(*) FROM resettle").await, 300);
+    world.work().await;
+    assert_eq!(world.balance().await, 300 * 2_000);
 }
 
 async fn a_new_meaning_of_metadata_joins_customers(world: &World) {

@@ -13,6 +13,7 @@ use std::path::Path;
 use commission_bridge::domain::Time;
 use commission_bridge::domain::currency::Currency;
 use commission_bridge::domain::decision::{Click, Code, Decision};
+use commission_bridge::domain::lead::{Lead, LeadBy, LeadTo};
 use commission_bridge::domain::terms::{Change, Entered, PartnerKey, Terms};
 use commission_bridge::program;
 use commission_bridge::sample::{Event, Shape};
@@ -44,6 +45,8 @@ pub struct Case {
     change: Vec<toml::Table>,
     #[serde(default)]
     click: Vec<GoldenClick>,
+    #[serde(default)]
+    lead: Vec<GoldenLead>,
     event: Vec<Event>,
     /// Bodies of which nothing comes.
     #[serde(default)]
@@ -157,6 +160,18 @@ struct GoldenClick {
     entered_at: Time,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GoldenLead {
+    by: LeadBy,
+    value: String,
+    partner: Option<PartnerKey>,
+    program: Option<String>,
+    click: Option<String>,
+    from: Option<Time>,
+    entered_at: Time,
+}
+
 fn all_shapes() -> Vec<ShapeName> {
     vec![ShapeName::Legacy, ShapeName::Hybrid, ShapeName::New]
 }
@@ -252,6 +267,22 @@ impl Case {
         };
         let known = self.click.iter().filter(|click| click.entered_at <= now);
         known.map(|golden| (golden.id.clone(), click(golden))).collect()
+    }
+
+    /// The leads that were known at `now`, in order of entry, with what they are known by as it was entered.
+    pub fn leads(&self, now: Time) -> Vec<(LeadBy, String, Lead)> {
+        let lead = |golden: &GoldenLead| {
+            let to = match (&golden.click, &golden.partner) {
+                (Some(click), None) => LeadTo::Click(click.clone()),
+                (None, Some(partner)) => LeadTo::Partner { partner: partner.clone(), program: golden.program.clone() },
+                _ => panic!("{}: a lead names a partner or a click", self.name),
+            };
+            let lead = Lead { to, from: golden.from, entered_at: golden.entered_at };
+            (golden.by, golden.value.clone(), lead)
+        };
+        let mut leads: Vec<_> = self.lead.iter().filter(|lead| lead.entered_at <= now).map(lead).collect();
+        leads.sort_by_key(|(_, _, lead)| lead.entered_at);
+        leads
     }
 }
 

@@ -146,21 +146,6 @@ pub enum Change {
         /// Why.
         note: String,
     },
-    /// An e-mail or customer key is tied to a partner (sign-up, import).
-    Lead {
-        /// What `value` is.
-        by: LeadBy,
-        /// The e-mail (any case) or customer key.
-        value: String,
-        /// Who brought them.
-        partner: PartnerKey,
-        /// Under which program.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        program: Option<ProgramKey>,
-        /// When the tie was made; counts for payments from then on, or all when `None`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<Time>,
-    },
 }
 
 /// What a reviewer said of a payment's commission.
@@ -182,16 +167,6 @@ pub struct Reviewed {
     pub note: String,
     /// Position in the log: of a payment's references, the latest speaks.
     pub seq: i64,
-}
-
-/// What a lead is known by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LeadBy {
-    /// The buyer's e-mail.
-    Email,
-    /// The merchant's own customer key.
-    CustomerKey,
 }
 
 /// Whose a code is.

@@ -13,9 +13,9 @@ mod subject;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, LeadBy, Reviewed, Verdict};
+pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict};
 pub use dated::Dated;
-pub use partner::{ByHand, Group, Lead, Method, Partner, PayoutMethod, Profile};
+pub use partner::{ByHand, Group, Method, Partner, PayoutMethod, Profile};
 pub use program::{
     Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SelfReferral, Status,
     Touch, TrialConversion, Version,
@@ -58,8 +58,6 @@ pub struct Terms {
     pub by_hand: HashMap<String, Vec<ByHand>>,
     /// The last verdict, by reference.
     pub reviews: HashMap<String, Reviewed>,
-    /// Leads, by e-mail in lower case or customer key, in order of entry.
-    pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
 }
 
 impl Terms {
@@ -147,10 +145,6 @@ impl Terms {
             }
             Change::Review { reference, verdict, note } => {
                 self.reviews.insert(reference, Reviewed { verdict, note, seq });
-            }
-            Change::Lead { by, value, partner, program, from } => {
-                let value = if by == LeadBy::Email { value.trim().to_lowercase() } else { value.trim().to_owned() };
-                self.leads.entry((by, value)).or_default().push(Lead { partner, program, from, entered_at: at });
             }
         }
     }

@@ -126,16 +126,3 @@ pub struct ByHand {
     /// When it was entered.
     pub entered_at: Time,
 }
-
-/// A lead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lead {
-    /// Who.
-    pub partner: PartnerKey,
-    /// Under which program.
-    pub program: Option<ProgramKey>,
-    /// Counts for payments from then on.
-    pub from: Option<Time>,
-    /// When it was entered.
-    pub entered_at: Time,
-}

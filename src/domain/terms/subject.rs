@@ -30,10 +30,10 @@ impl Change {
             Self::Enrollment { partner, program, .. } => {
                 Subject { action: "enrollment.changed", object: "enrollment", id: format!("{partner}/{program}") }
             }
+            Self::Group { group, .. } => subject("group.entered", "group", group),
             Self::Code { code, .. } => subject("code.changed", "code", code),
             Self::Attribution { reference, .. } => subject("attribution.entered", "attribution", reference),
             Self::Review { reference, .. } => subject("review.entered", "review", reference),
-            Self::Lead { .. } => subject("lead.entered", "lead", ""),
         }
     }
 }
@@ -67,6 +67,7 @@ impl Terms {
                 let enrollment = self.partners.get(partner).and_then(|partner| partner.enrollment(program));
                 enrollment.and_then(|dated| dated.latest()).map(|status| json!({ "status": status }))
             }
+            Change::Group { group, .. } => self.groups.get(group).map(|group| json!({ "name": group.name })),
             Change::Code { code, .. } => {
                 let owner = self.codes.get(&code.trim().to_lowercase()).and_then(|dated| dated.latest());
                 owner.and_then(Option::as_ref).map(|owner| json!(owner))
@@ -76,9 +77,9 @@ impl Terms {
                 last.map(|last| json!({ "partner": last.partner, "program": last.program, "from": last.from }))
             }
             Change::Review { reference, .. } => {
-                self.reviews.get(reference).map(|(verdict, note)| json!({ "verdict": verdict, "reason": note }))
+                let review = self.reviews.get(reference);
+                review.map(|review| json!({ "verdict": review.verdict, "reason": review.note }))
             }
-            Change::Lead { .. } => None,
         }
     }
 }

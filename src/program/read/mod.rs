@@ -13,9 +13,8 @@ use toml::de::DeValue;
 use self::node::{Node, Section};
 use super::fault::Faults;
 use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
-use crate::domain::terms::{
-    Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Status, Touch, TrialConversion,
-};
+use super::valid::STATUS;
+use crate::domain::terms::{Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Touch, TrialConversion};
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
 const PROGRAM: [&str; 15] = [
@@ -35,7 +34,6 @@ const PROGRAM: [&str; 15] = [
     "effective_from",
     "rule",
 ];
-const STATUS: [(&str, Status); 2] = [("active", Status::Active), ("inactive", Status::Inactive)];
 /// Ten years: longer holds and windows are slips of the pen.
 const MOST_DAYS: u32 = 3650;
 

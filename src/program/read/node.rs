@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::fault::{Faults, Spot, nearest};
+use super::super::valid;
 
 /// A value and where it stands.
 #[derive(Clone)]
@@ -41,20 +42,21 @@ impl<'a> Node<'a> {
 
     /// A text, trimmed and not empty.
     pub(super) fn text(&self, what: &str, faults: &mut Faults) -> Option<String> {
+        self.valid(what, |text| valid::text(text, what), faults)
+    }
+
+    /// A text that passes a check.
+    pub(super) fn valid<T>(
+        &self,
+        what: &str,
+        check: impl FnOnce(&str) -> Result<T, String>,
+        faults: &mut Faults,
+    ) -> Option<T> {
         let Some(text) = self.value.as_str() else {
             self.expected(&format!("{what} in quotes"), faults);
             return None;
         };
-        let text = text.trim();
-        if text.is_empty() {
-            faults.add(&self.spot, format!("is empty: expected {what}, or leave the key out"));
-            return None;
-        }
-        if text.chars().any(char::is_control) {
-            faults.add(&self.spot, format!("holds a control character: expected {what}"));
-            return None;
-        }
-        Some(text.to_owned())
+        faults.check(&self.spot, check(text))
     }
 
     /// A text of one or more lines, trimmed and not empty.
@@ -101,16 +103,12 @@ impl<'a> Node<'a> {
 
     /// One of some words.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)], faults: &mut Faults) -> Option<T> {
-        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
         let Some(text) = self.value.as_str() else {
+            let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
             self.expected(&format!("one of {}", names.join(", ")), faults);
             return None;
         };
-        let found = words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-        if found.is_none() {
-            faults.add(&self.spot, format!("{text:?} is unknown{}: expected {}", hint(text, &names), names.join(", ")));
-        }
-        found
+        faults.check(&self.spot, valid::word(text, words))
     }
 
     /// The items of a list, or the value itself where one alone may stand.

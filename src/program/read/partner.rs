@@ -2,9 +2,10 @@
 
 use super::super::fault::Faults;
 use super::super::file::{CodeSection, Named, PartnerSection};
+use super::super::valid::{self, METHODS, STATUS};
 use super::node::{Node, Section};
-use super::{STATUS, value};
-use crate::domain::terms::{Method, PayoutMethod, Profile};
+use super::value;
+use crate::domain::terms::{PayoutMethod, Profile};
 
 const PARTNER: [&str; 15] = [
     "key",
@@ -23,23 +24,13 @@ const PARTNER: [&str; 15] = [
     "payout",
     "note",
 ];
-const METHODS: [(&str, Method); 5] = [
-    ("stripe", Method::Stripe),
-    ("csv", Method::Csv),
-    ("paypal", Method::Paypal),
-    ("wise", Method::Wise),
-    ("sepa", Method::Sepa),
-];
-/// What sites send when they have no partner to name: such a key would win every such sale.
-const PLACEHOLDERS: [&str; 12] =
-    ["test", "null", "undefined", "none", "nil", "nan", "unknown", "n/a", "-", "0", "true", "false"];
 
 /// Reads the section.
 pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<PartnerSection> {
     let section = node.section(&PARTNER, faults)?;
     let key = section
         .require("key", "the partner's key, such as \"acme\"", faults)
-        .and_then(|node| partner_key(&node, faults));
+        .and_then(|node| node.valid("a partner's key", valid::partner_key, faults));
     let partner = PartnerSection {
         profile: profile(&section, key.as_deref(), faults),
         payout: section.get("payout").and_then(|node| payout(node, faults)),
@@ -54,22 +45,13 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<PartnerSection
     Some(partner)
 }
 
-fn partner_key(node: &Node<'_>, faults: &mut Faults) -> Option<String> {
-    let key = value::key(node, "a partner's key", faults)?;
-    if PLACEHOLDERS.iter().any(|placeholder| key.eq_ignore_ascii_case(placeholder)) {
-        faults.add(&node.spot, format!("{key:?} is a placeholder that sites send for \"nobody\": choose another key"));
-        return None;
-    }
-    Some(key)
-}
-
 fn profile(section: &Section<'_>, key: Option<&str>, faults: &mut Faults) -> Profile {
     let text = |key: &str, what: &str, faults: &mut Faults| section.get(key).and_then(|node| node.text(what, faults));
     Profile {
         name: text("name", "a name", faults).or_else(|| key.map(str::to_owned)).unwrap_or_default(),
-        email: section.get("email").and_then(|node| email(&node, faults)),
+        email: section.get("email").and_then(|node| node.valid("an e-mail address", valid::email, faults)),
         legal_name: text("legal_name", "a name", faults),
-        country: section.get("country").and_then(|node| country(&node, faults)),
+        country: section.get("country").and_then(|node| node.valid("a country", valid::country, faults)),
         tax_id: text("tax_id", "a tax number", faults),
         vat_id: text("vat_id", "a VAT number", faults),
         payout: None,
@@ -79,41 +61,22 @@ fn profile(section: &Section<'_>, key: Option<&str>, faults: &mut Faults) -> Pro
     }
 }
 
-fn email(node: &Node<'_>, faults: &mut Faults) -> Option<String> {
-    let text = node.text("an e-mail address", faults)?;
-    let whole = text.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
-    if !whole || text.chars().any(char::is_whitespace) {
-        faults.add(&node.spot, format!("{text:?} is no e-mail address: expected one such as \"pay@acme.example\""));
-    }
-    Some(text)
-}
-
-fn country(node: &Node<'_>, faults: &mut Faults) -> Option<String> {
-    let text = node.text("a country", faults)?;
-    if text.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        faults.add(&node.spot, format!("{text:?} is no country: expected two letters such as \"DE\""));
-    }
-    Some(text.to_ascii_uppercase())
-}
-
 fn payout(node: Node<'_>, faults: &mut Faults) -> Option<PayoutMethod> {
     let section = node.section(&["method", "account", "currency"], faults)?;
     let method = section
         .require("method", "stripe, csv, paypal, wise or sepa", faults)
         .and_then(|node| node.word(&METHODS, faults));
-    let account = section.get("account").map(|node| (node.text("an account", faults), node.spot));
-    let currency = section.get("currency").and_then(|node| value::currency_name(&node, faults));
+    let currency = section.get("currency").and_then(|node| node.valid("a currency", valid::currency, faults));
     let method = method?;
-    match &account {
-        None if method != Method::Csv => {
+    let account = if let Some(node) = section.get("account") {
+        node.valid("an account", |text| valid::payout_account(method, Some(text)), faults).flatten()
+    } else {
+        if valid::payout_account(method, None).is_err() {
             faults.add(&section.spot, format!("lacks the key `account`, which {} needs", method.as_str()));
         }
-        Some((Some(account), spot)) if method == Method::Stripe && !account.starts_with("acct_") => {
-            faults.add(spot, format!("{account:?} is no Stripe account: expected an id that starts with acct_"));
-        }
-        _ => {}
-    }
-    Some(PayoutMethod { method, account: account.and_then(|(account, _)| account), currency })
+        None
+    };
+    Some(PayoutMethod { method, account, currency })
 }
 
 fn programs(node: &Node<'_>, faults: &mut Faults) -> Vec<Named> {
