@@ -12,7 +12,9 @@ use super::checks;
 use super::fault::{Faults, FileError, Source, Spot};
 use super::read;
 use crate::domain::Time;
-use crate::domain::terms::{GroupKey, PartnerKey, PayoutMethod, Profile, ProgramKey, ProgramTerms, Settings, Status};
+use crate::domain::terms::{
+    GroupKey, PartnerKey, PayoutMethod, Profile, ProgramKey, ProgramTerms, Rule, Settings, Status,
+};
 
 /// A program file without faults of its own.
 #[derive(Debug, Clone)]
@@ -58,7 +60,18 @@ pub struct GroupSection {
     pub key: GroupKey,
     /// Its display name; the key where the file has none.
     pub name: String,
+    /// Every override that its partners share.
+    pub overrides: Vec<OverrideSection>,
     pub(super) spot: Spot,
+}
+
+/// `[[partner.override]]`, `[[group.override]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverrideSection {
+    /// The program whose rules these come before.
+    pub program: Named,
+    /// The rules, in order; never empty.
+    pub rules: Vec<Rule>,
 }
 
 /// `[[partner]]`.
@@ -81,6 +94,8 @@ pub struct PartnerSection {
     pub programs: Vec<Named>,
     /// Every promotion code that is theirs.
     pub codes: Vec<CodeSection>,
+    /// Every override that they have.
+    pub overrides: Vec<OverrideSection>,
     pub(super) spot: Spot,
 }
 
