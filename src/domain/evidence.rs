@@ -211,6 +211,7 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         Change::ProgramVersion { .. }
         | Change::ProgramStatus { .. }
         | Change::PartnerStatus { .. }
+        | Change::Override { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
         Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, PayoutMethod, Profile, Terms};
+use super::{Change, PayoutMethod, Profile, Terms, Whose};
 
 /// What a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,9 @@ impl Change {
                 Subject { action: "enrollment.changed", object: "enrollment", id: format!("{partner}/{program}") }
             }
             Self::Group { group, .. } => subject("group.entered", "group", group),
+            Self::Override { program, whose, .. } => {
+                Subject { action: "override.changed", object: "override", id: format!("{whose} in {program}") }
+            }
             Self::Code { code, .. } => subject("code.changed", "code", code),
             Self::Attribution { reference, .. } => subject("attribution.entered", "attribution", reference),
             Self::Review { reference, .. } => subject("review.entered", "review", reference),
@@ -68,6 +71,14 @@ impl Terms {
                 enrollment.and_then(|dated| dated.latest()).map(|status| json!({ "status": status }))
             }
             Change::Group { group, .. } => self.groups.get(group).map(|group| json!({ "name": group.name })),
+            Change::Override { program, whose, .. } => {
+                let overrides = match whose {
+                    Whose::Partner(key) => self.partners.get(key).map(|partner| &partner.overrides),
+                    Whose::Group(key) => self.groups.get(key).map(|group| &group.overrides),
+                };
+                let rules = overrides.and_then(|overrides| overrides.get(program)).and_then(|dated| dated.latest());
+                rules.map(|rules| json!({ "rules": rules }))
+            }
             Change::Code { code, .. } => {
                 let owner = self.codes.get(&code.trim().to_lowercase()).and_then(|dated| dated.latest());
                 owner.and_then(Option::as_ref).map(|owner| json!(owner))

@@ -3,6 +3,7 @@
 
 mod group;
 mod node;
+mod overriding;
 mod partner;
 mod rule;
 mod value;

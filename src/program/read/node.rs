@@ -189,6 +189,11 @@ impl<'a> Section<'a> {
         Some(Node { value: value.get_ref(), spot: Spot { path: self.path_of(key), span: value.span() } })
     }
 
+    /// How the header of a table below this one is written.
+    pub(super) fn head_of(&self, key: &str) -> String {
+        without_indices(&self.path_of(key))
+    }
+
     /// The value of a key that must be there.
     pub(super) fn require(&self, key: &str, what: &str, faults: &mut Faults) -> Option<Node<'a>> {
         let node = self.get(key);

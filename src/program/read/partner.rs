@@ -4,10 +4,10 @@ use super::super::fault::Faults;
 use super::super::file::{CodeSection, Named, PartnerSection};
 use super::super::valid::{self, METHODS, STATUS};
 use super::node::{Node, Section};
-use super::value;
+use super::{overriding, value};
 use crate::domain::terms::{PayoutMethod, Profile};
 
-const PARTNER: [&str; 15] = [
+const PARTNER: [&str; 16] = [
     "key",
     "name",
     "email",
@@ -23,6 +23,7 @@ const PARTNER: [&str; 15] = [
     "minimum_payout",
     "payout",
     "note",
+    "override",
 ];
 
 /// Reads the section.
@@ -39,6 +40,7 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<PartnerSection
         group: section.get("group").and_then(|node| node.text("a group's name", faults)),
         programs: section.get("programs").map(|node| programs(&node, faults)).unwrap_or_default(),
         codes: section.get("codes").map(|node| codes(&node, faults)).unwrap_or_default(),
+        overrides: overriding::read_all(&section, faults),
         key: key?,
         spot: section.spot,
     };
