@@ -3,11 +3,11 @@
 
 mod group;
 mod node;
-mod overriding;
-mod partner;
-mod rule;
+pub(super) mod overriding;
+pub(super) mod partner;
+pub(super) mod rule;
 mod value;
-mod workspace;
+pub(super) mod workspace;
 
 use toml::de::DeValue;
 
@@ -18,7 +18,7 @@ use super::valid::STATUS;
 use crate::domain::terms::{Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Touch, TrialConversion};
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
-const PROGRAM: [&str; 15] = [
+pub(crate) const PROGRAM: [&str; 15] = [
     "key",
     "name",
     "status",
