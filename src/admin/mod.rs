@@ -5,6 +5,7 @@ pub mod apply;
 pub mod keys;
 pub mod partners;
 pub mod programs;
+pub mod workspaces;
 
 use serde_json::Value;
 

@@ -17,6 +17,7 @@ pub mod valid;
 #[cfg(test)]
 pub(crate) mod fields {
     pub(crate) use super::read::PROGRAM;
+    pub(crate) use super::read::group::GROUP;
     pub(crate) use super::read::overriding::OVERRIDE;
     pub(crate) use super::read::partner::PARTNER;
     pub(crate) use super::read::rule::RULE;

@@ -3,11 +3,15 @@
 mod api_keys;
 mod audit_log;
 mod balances;
+mod codes;
+mod enrollments;
 mod entries;
+mod groups;
 mod partners;
 mod payments;
 mod programs;
 mod shapes;
+mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -67,7 +71,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(audit_log::list))
         .routes(routes!(balances::list))
+        .routes(routes!(codes::list, codes::give))
+        .routes(routes!(codes::get, codes::take))
+        .routes(routes!(enrollments::list, enrollments::enroll))
         .routes(routes!(entries::list))
+        .routes(routes!(groups::list, groups::enter))
+        .routes(routes!(groups::get))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(programs::list, programs::create))
@@ -75,6 +84,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(programs::archive))
         .routes(routes!(programs::versions, programs::publish))
         .routes(routes!(programs::version))
+        .routes(routes!(workspaces::list, workspaces::create))
+        .routes(routes!(workspaces::get, workspaces::update))
+        .routes(routes!(workspaces::secrets, workspaces::add_secret))
+        .routes(routes!(workspaces::remove_secret))
         .routes(routes!(payments::explain))
 }
 

@@ -91,6 +91,17 @@ pub(super) struct Override {
     rules: Vec<Rule>,
 }
 
+/// A group's fields.
+#[derive(ToSchema)]
+pub(super) struct GroupFields {
+    #[schema(example = "gold")]
+    key: String,
+    /// Display name; the key where left out.
+    name: Option<String>,
+    /// Rules that are tried before a program's own.
+    overrides: Option<Vec<Override>>,
+}
+
 /// How a partner is paid.
 #[derive(ToSchema)]
 pub(super) struct PayoutMethod {
@@ -208,6 +219,7 @@ mod tests {
         assert_eq!(names::<Rule>(), read(&fields::RULE, &[]));
         assert_eq!(names::<PartnerFields>(), read(&fields::PARTNER, &[]));
         assert_eq!(names::<WorkspaceSettings>(), read(&fields::WORKSPACE, &[]));
+        assert_eq!(names::<GroupFields>(), read(&fields::GROUP, &[]));
         assert_eq!(names::<Override>(), read(&fields::OVERRIDE, &[]));
     }
 }

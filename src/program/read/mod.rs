@@ -1,7 +1,7 @@
 //! Reads the sections of a program file. Each reader notes what is wrong and goes on with a stand-in, so that one run
 //! shows every fault; nothing that was read is used while there is one.
 
-mod group;
+pub(super) mod group;
 mod node;
 pub(super) mod overriding;
 pub(super) mod partner;
