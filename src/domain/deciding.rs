@@ -19,6 +19,7 @@ use super::history::{History, Payment, Source};
 use super::joining::{Join, joins};
 use super::money::Overflow;
 use super::pricing::{Price, Question, price};
+use super::second_level::{SecondLevel, second_level};
 use super::standing::Standing;
 use super::taken::{Taken, taken};
 use super::terms::{
@@ -75,6 +76,7 @@ struct Credited {
     taken: Taken,
     hold_days: u32,
     review: Review,
+    second: Option<SecondLevel>,
 }
 
 /// Whether a credited payment earns.
@@ -316,6 +318,7 @@ impl<'a> Deciding<'a> {
         let answer = match price(&question, &mut trace)? {
             Ok(price) => Answer::Credited(Box::new(Credited {
                 review: self.review(payment, &credit.partner, &version.terms),
+                second: second_level(self.context, payment, &credit, &version.terms, &price, &mut trace)?,
                 hold_days: version.terms.hold_days,
                 version: version.number,
                 credit,

@@ -212,6 +212,7 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         | Change::ProgramStatus { .. }
         | Change::PartnerStatus { .. }
         | Change::Override { .. }
+        | Change::PartnerRecruiter { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
         Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {

@@ -45,6 +45,8 @@ pub struct Question<'a> {
 pub struct Price {
     /// The exact commission, never negative.
     pub commission: Exact,
+    /// The exact base of the lines for which a rule gives, never negative, minor units.
+    pub base: Exact,
     /// The period start that its stream starts with, if it is the first.
     pub period_start: Time,
     /// What each rule that priced it gave.
@@ -102,9 +104,15 @@ pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price,
         }
     }
     let mut by_rule = Vec::new();
+    let mut base = Exact::zero();
     for (index, bases) in lines_of_rule {
         match earn(question, rules[index], &bases, trace)? {
-            Ok(given) => by_rule.push((rules[index].key(), given)),
+            Ok(given) => {
+                by_rule.push((rules[index].key(), given));
+                for of_line in &bases {
+                    base = base.plus(*of_line)?;
+                }
+            }
             Err(code) => reasons.push(code),
         }
     }
@@ -116,7 +124,8 @@ pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price,
         commission = commission.plus(*given)?;
     }
     let commission = if commission.is_positive() { commission } else { Exact::zero() };
-    Ok(Ok(Price { commission, period_start, by_rule }))
+    let base = if base.is_positive() { base } else { Exact::zero() };
+    Ok(Ok(Price { commission, base, period_start, by_rule }))
 }
 
 /// Which reason speaks for a payment none of whose lines earns.

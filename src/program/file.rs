@@ -90,6 +90,8 @@ pub struct PartnerSection {
     pub status: Option<Status>,
     /// Their group.
     pub group: Option<GroupKey>,
+    /// Who brought them.
+    pub recruited_by: Option<Named>,
     /// Every program that they are in.
     pub programs: Vec<Named>,
     /// Every promotion code that is theirs.

@@ -9,7 +9,8 @@ use super::fault::{Faults, FileError};
 use super::file::{ProgramFile, parse_with};
 use crate::domain::currency::Currency;
 use crate::domain::terms::{
-    AmountByCurrency, Duration, Earn, Kind, Overrides, Partner, Profile, ProgramTerms, Rule, Settings, Status, Terms,
+    AmountByCurrency, Duration, Earn, Kind, Overrides, Partner, Profile, ProgramTerms, Rule, SecondLevel, Settings,
+    Status, Terms,
 };
 
 /// A field that cannot be meant.
@@ -114,8 +115,17 @@ pub fn terms(terms: &ProgramTerms) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.insert("reversal_delay".to_owned(), delay(terms.reversal_delay).into());
         fields.insert("rules".to_owned(), rules(&terms.rules));
+        fields.insert("second_level".to_owned(), terms.second_level.as_ref().map(second_level).into());
     }
     value
+}
+
+fn second_level(level: &SecondLevel) -> Value {
+    json!({
+        "percent": percent_text(level.percent),
+        "of": level.of,
+        "duration": duration(level.months.map_or(Duration::Lifetime, Duration::Months)),
+    })
 }
 
 /// Rules as the reader takes them.
@@ -180,6 +190,7 @@ pub fn partner(all: &Terms, key: &str, partner: &Partner) -> Value {
         "note": note,
         "status": partner.status.latest().copied().unwrap_or_default(),
         "group": partner.group.latest().cloned().flatten(),
+        "recruited_by": partner.recruiter.latest().cloned().flatten(),
         "programs": programs,
         "codes": codes_of(all, key),
         "overrides": overrides(&partner.overrides),
@@ -236,6 +247,7 @@ mod tests {
             "hold_days": 14,
             "reversal_delay": "90m",
             "self_referral": "review",
+            "second_level": {"percent": "10", "of": "base", "duration": "12 months"},
             "rules": [
                 {"on": "first", "percent": "33.3", "duration": "one_time", "cap_per_payment": {"usd": 10_000}},
                 {"key": "renewals", "on": "recurring", "product_key": ["pro"], "flat": {"usd": 2500, "jpy": 300},

@@ -252,10 +252,23 @@ impl Planner<'_> {
             let change = Change::PartnerGroup { partner: key.clone(), group: section.group.clone(), from: None };
             self.enter(&format!("partner/{key}/group"), change);
         }
+        self.recruiter(section, known);
         self.enrollments(section, known);
         let nothing = Overrides::default();
         let known = known.map_or(&nothing, |partner| &partner.overrides);
         self.overrides(&Whose::Partner(key.clone()), &section.overrides, known);
+    }
+
+    fn recruiter(&mut self, section: &PartnerSection, known: Option<&Partner>) {
+        let key = &section.key;
+        let before = known.and_then(|partner| partner.recruiter.latest()).cloned().flatten();
+        let recruiter = section.recruited_by.as_ref().map(|named| named.name.clone());
+        if before != recruiter {
+            let word = |recruiter: &Option<PartnerKey>| recruiter.clone().unwrap_or_else(|| "nobody".to_owned());
+            self.line(format!("~ partner {key}: recruited by: {} → {}", word(&before), word(&recruiter)));
+            let change = Change::PartnerRecruiter { partner: key.clone(), recruiter, from: None };
+            self.enter(&format!("partner/{key}/recruiter"), change);
+        }
     }
 
     fn profile(&mut self, section: &PartnerSection, known: Option<&Partner>) {

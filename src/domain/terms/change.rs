@@ -97,6 +97,16 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Time>,
     },
+    /// Who brought a partner.
+    PartnerRecruiter {
+        /// The partner who was brought.
+        partner: PartnerKey,
+        /// By whom, or by nobody.
+        recruiter: Option<PartnerKey>,
+        /// Since when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Time>,
+    },
     /// A group of partners is called something.
     Group {
         /// Which; unknown keys make a new one.

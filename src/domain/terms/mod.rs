@@ -17,8 +17,8 @@ pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict, Whose};
 pub use dated::Dated;
 pub use partner::{ByHand, Group, Method, Overrides, Partner, PayoutMethod, Profile};
 pub use program::{
-    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SelfReferral, Status,
-    Touch, TrialConversion, Version,
+    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SecondLevel, SecondLevelOf,
+    SelfReferral, Status, Touch, TrialConversion, Version,
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
 pub use subject::Subject;
@@ -123,6 +123,12 @@ impl Terms {
                 if let Some(partner) = self.partners.get_mut(&partner) {
                     let from = if at == partner.entered_at { from } else { Some(from.unwrap_or(at)) };
                     partner.group.enter(seq, at, from, group);
+                }
+            }
+            Change::PartnerRecruiter { partner, recruiter, from } => {
+                if let Some(partner) = self.partners.get_mut(&partner) {
+                    let from = if at == partner.entered_at { from } else { Some(from.unwrap_or(at)) };
+                    partner.recruiter.enter(seq, at, from, recruiter);
                 }
             }
             Change::Group { group, name } => self.groups.entry(group).or_default().name = name,

@@ -91,6 +91,8 @@ pub struct Partner {
     pub status: Dated<Status>,
     /// Their group over time.
     pub group: Dated<Option<String>>,
+    /// Who brought them, over time.
+    pub recruiter: Dated<Option<PartnerKey>>,
     /// The programs they were ever in, in order of entry.
     pub enrollments: Vec<(ProgramKey, Dated<Status>)>,
     /// The rules that they have before a program's, over time.

@@ -27,6 +27,7 @@ impl Change {
             Self::Partner { partner, .. } => subject("partner.entered", "partner", partner),
             Self::PartnerStatus { partner, .. } => subject("partner.status_changed", "partner", partner),
             Self::PartnerGroup { partner, .. } => subject("partner.group_changed", "partner", partner),
+            Self::PartnerRecruiter { partner, .. } => subject("partner.recruiter_changed", "partner", partner),
             Self::Enrollment { partner, program, .. } => {
                 Subject { action: "enrollment.changed", object: "enrollment", id: format!("{partner}/{program}") }
             }
@@ -59,11 +60,13 @@ impl Terms {
             }),
             Change::Partner { partner, .. }
             | Change::PartnerStatus { partner, .. }
-            | Change::PartnerGroup { partner, .. } => self.partners.get(partner).map(|partner| {
+            | Change::PartnerGroup { partner, .. }
+            | Change::PartnerRecruiter { partner, .. } => self.partners.get(partner).map(|partner| {
                 json!({
                     "profile": masked(&partner.profile),
                     "status": partner.status.latest().copied().unwrap_or_default(),
                     "group": partner.group.latest().cloned().flatten(),
+                    "recruited_by": partner.recruiter.latest().cloned().flatten(),
                 })
             }),
             Change::Enrollment { partner, program, .. } => {

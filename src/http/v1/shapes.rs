@@ -44,8 +44,23 @@ pub(super) struct ProgramTerms {
     /// When the buyer looks like the partner: same `email`, `normalized` e-mail or `domain`.
     #[schema(example = "normalized")]
     self_referral_match: Option<String>,
+    /// What the partner who recruited a partner earns on that partner's sales.
+    second_level: Option<SecondLevel>,
     /// First match wins, line by line.
     rules: Option<Vec<Rule>>,
+}
+
+/// What a recruiter earns on the payments that their recruits are credited with.
+#[derive(ToSchema)]
+pub(super) struct SecondLevel {
+    /// Percent, 0 to 100, as an exact decimal.
+    #[schema(example = "10")]
+    percent: String,
+    /// Of the recruit's `commission`, or of the `base` of the lines for which they earn.
+    #[schema(example = "commission")]
+    of: Option<String>,
+    /// Calendar months from when the recruit was entered, such as `12 months`; `lifetime`.
+    duration: Option<String>,
 }
 
 /// A rule: conditions, and what it gives.
@@ -150,6 +165,8 @@ pub(super) struct PartnerFields {
     status: Option<String>,
     /// The group they are in, which rules can name.
     group: Option<String>,
+    /// The partner who recruited them.
+    recruited_by: Option<String>,
     /// Whether payouts wait.
     on_hold: Option<bool>,
     /// Keys of the programs that they are in.

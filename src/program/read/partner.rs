@@ -7,7 +7,7 @@ use super::node::{Node, Section};
 use super::{overriding, value};
 use crate::domain::terms::{PayoutMethod, Profile};
 
-pub(crate) const PARTNER: [&str; 16] = [
+pub(crate) const PARTNER: [&str; 17] = [
     "key",
     "name",
     "email",
@@ -17,6 +17,7 @@ pub(crate) const PARTNER: [&str; 16] = [
     "vat_id",
     "status",
     "group",
+    "recruited_by",
     "on_hold",
     "programs",
     "codes",
@@ -38,6 +39,10 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<PartnerSection
         on_hold: section.get("on_hold").and_then(|node| node.flag(faults)),
         status: section.get("status").and_then(|node| node.word(&STATUS, faults)),
         group: section.get("group").and_then(|node| node.text("a group's name", faults)),
+        recruited_by: section.get("recruited_by").and_then(|node| {
+            let name = value::key(&node, "a partner's key", faults)?;
+            Some(Named { name, spot: node.spot })
+        }),
         programs: section.get("programs").map(|node| programs(&node, faults)).unwrap_or_default(),
         codes: section.get("codes").map(|node| codes(&node, faults)).unwrap_or_default(),
         overrides: overriding::read_all(&section, faults),
