@@ -58,6 +58,7 @@ struct File {
     stripe_api_base: Option<String>,
     smtp_url: Option<Secret>,
     public_url: Option<String>,
+    api_rate_limit: Option<u32>,
     log: Option<String>,
 }
 
@@ -101,6 +102,8 @@ pub struct Config {
     pub smtp_url: Option<Secret>,
     /// Where this service is reached from outside.
     pub public_url: String,
+    /// Requests a second that each API key may make, twice as many at once; 0 for any number.
+    pub api_rate_limit: u32,
     /// Log filter, if one was chosen.
     pub log: Option<String>,
     /// The configuration file that was read, if any.
@@ -134,6 +137,9 @@ pub enum ConfigError {
     /// The address from outside is none.
     #[error("PUBLIC_URL is {0:?}: expected an address that begins with https:// (or http://)")]
     PublicUrl(String),
+    /// The rate limit is none.
+    #[error("API_RATE_LIMIT is {0:?}: expected a number of requests a second, or 0 for any number")]
+    RateLimit(String),
     /// The log filter cannot be read.
     #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
     Log(String, String),
@@ -141,6 +147,8 @@ pub enum ConfigError {
 
 const DEFAULT_FILE: &str = "commission-bridge.toml";
 const DEFAULT_DATABASE: &str = "sqlite://commission-bridge.db";
+/// A hundred requests a second, as Stripe allows.
+const DEFAULT_RATE_LIMIT: u32 = 100;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
 impl Config {
@@ -177,6 +185,10 @@ impl Config {
         if !public_url.starts_with("http://") && !public_url.starts_with("https://") {
             return Err(ConfigError::PublicUrl(public_url));
         }
+        let api_rate_limit = match environment("API_RATE_LIMIT") {
+            Some(text) => text.parse().map_err(|_| ConfigError::RateLimit(text))?,
+            None => file.api_rate_limit.unwrap_or(DEFAULT_RATE_LIMIT),
+        };
         let log = chosen(flags.log.as_ref(), "LOG").or(file.log);
         if let Some(log) = &log
             && let Err(error) = EnvFilter::try_new(log)
@@ -196,6 +208,7 @@ impl Config {
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
             public_url: public_url.trim_end_matches('/').to_owned(),
+            api_rate_limit,
             log,
             file: path,
         })

@@ -54,6 +54,11 @@ impl Worker {
         self.settled.clone()
     }
 
+    /// Notify it when customers may be due: they are settled at once.
+    pub fn waker(&self) -> Arc<Notify> {
+        self.recorded.clone()
+    }
+
     /// Works until nothing is due now. For imports, commands and tests.
     pub async fn run_until_idle(&self) -> Result<Worked, StoreError> {
         let mut worked = Worked::default();

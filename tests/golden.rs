@@ -48,6 +48,7 @@ fn every_reason_is_shown_by_a_case() {
         Code::CurrencyNotPriced,
         Code::AwaitingLink,
         Code::Voided,
+        Code::AwaitingReview,
         Code::RejectedByReview,
         Code::Refunded,
         Code::Disputed,

@@ -312,6 +312,66 @@ CREATE TABLE api_keys (
 -- A request shows a key and no workspace.
 CREATE INDEX api_keys_by_hash ON api_keys (hash);
 
+-- Who changed what, through whichever door; before and after are JSON.
+CREATE TABLE audit_log (
+    workspace_id BIGINT NOT NULL,
+    audit_id TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL,
+    author TEXT COLLATE "C" NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
+    object TEXT COLLATE "C" NOT NULL,
+    object_id TEXT COLLATE "C" NOT NULL,
+    before TEXT COLLATE "C",
+    after TEXT COLLATE "C",
+    PRIMARY KEY (workspace_id, audit_id)
+);
+CREATE INDEX audit_log_of_object ON audit_log (workspace_id, object, object_id, audit_id);
+CREATE INDEX audit_log_of_author ON audit_log (workspace_id, author, audit_id);
+
+-- What POST requests with an Idempotency-Key were answered.
+CREATE TABLE idempotency (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    idempotency_key TEXT COLLATE "C" NOT NULL,
+    request_hash TEXT COLLATE "C" NOT NULL,
+    status BIGINT NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, idempotency_key, mode)
+);
+CREATE INDEX idempotency_by_age ON idempotency (workspace_id, created_at);
+
+-- Signing secrets of webhook endpoints; several while one is rotated.
+CREATE TABLE webhook_secrets (
+    workspace_id BIGINT NOT NULL,
+    secret_id TEXT COLLATE "C" NOT NULL,
+    secret TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    PRIMARY KEY (workspace_id, secret_id),
+    UNIQUE (workspace_id, secret)
+);
+
+-- Adjustments and bonuses, each with the one entry that books it.
+CREATE TABLE adjustments (
+    workspace_id BIGINT NOT NULL,
+    adjustment_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    program_key TEXT COLLATE "C",
+    amount BIGINT NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    note TEXT COLLATE "C" NOT NULL,
+    author TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    entry_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, adjustment_id),
+    UNIQUE (workspace_id, entry_id)
+);
+CREATE INDEX adjustments_of_book ON adjustments (workspace_id, mode, adjustment_id);
+CREATE INDEX adjustments_of_partner ON adjustments (workspace_id, mode, partner_key, adjustment_id);
+
 -- A workspace that is new, or small beside another, must not be planned for as if it had no rows: whatever is asked, the
 -- rest of a key is what narrows it down.
 DO $$
@@ -319,7 +379,8 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'unread', 'unrecorded', 'customers', 'facts', 'refs', 'clues', 'payments',
-                                'payment_refs', 'entries', 'clicks', 'leads', 'payouts', 'payout_entries'] LOOP
+                                'payment_refs', 'entries', 'clicks', 'leads', 'payouts', 'payout_entries', 'audit_log',
+                                'idempotency', 'adjustments'] LOOP
         EXECUTE format('ALTER TABLE %I ALTER COLUMN workspace_id SET (n_distinct = 1)', name);
     END LOOP;
 END $$;

@@ -307,3 +307,63 @@ CREATE TABLE api_keys (
 ) STRICT, WITHOUT ROWID;
 -- A request shows a key and no workspace.
 CREATE INDEX api_keys_by_hash ON api_keys (hash);
+
+-- Who changed what, through whichever door; before and after are JSON.
+CREATE TABLE audit_log (
+    workspace_id INTEGER NOT NULL,
+    audit_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    PRIMARY KEY (workspace_id, audit_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_log_of_object ON audit_log (workspace_id, object, object_id, audit_id);
+CREATE INDEX audit_log_of_author ON audit_log (workspace_id, author, audit_id);
+
+-- What POST requests with an Idempotency-Key were answered.
+CREATE TABLE idempotency (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, idempotency_key, mode)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (workspace_id, created_at);
+
+-- Signing secrets of webhook endpoints; several while one is rotated.
+CREATE TABLE webhook_secrets (
+    workspace_id INTEGER NOT NULL,
+    secret_id TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (workspace_id, secret_id),
+    UNIQUE (workspace_id, secret)
+) STRICT, WITHOUT ROWID;
+
+-- Adjustments and bonuses, each with the one entry that books it.
+CREATE TABLE adjustments (
+    workspace_id INTEGER NOT NULL,
+    adjustment_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    partner_key TEXT NOT NULL,
+    program_key TEXT,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    note TEXT NOT NULL,
+    author TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    entry_id TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, adjustment_id),
+    UNIQUE (workspace_id, entry_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX adjustments_of_book ON adjustments (workspace_id, mode, adjustment_id);
+CREATE INDEX adjustments_of_partner ON adjustments (workspace_id, mode, partner_key, adjustment_id);

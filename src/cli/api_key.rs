@@ -6,9 +6,8 @@ use super::Failure;
 use super::context::{Context, DEFAULT_WORKSPACE, Which};
 use super::out::{note, outln};
 use super::table::{self, Align, Rows, moment};
+use crate::admin::{Refused, keys};
 use crate::config::Config;
-use crate::http::auth;
-use crate::store::Urgency;
 use crate::store::api_keys::{self, ApiKey, Role};
 
 /// Make, list and revoke keys for the JSON API.
@@ -70,30 +69,13 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
 }
 
 async fn create(config: &Config, arguments: &Create) -> Result<(), Failure> {
-    let name = arguments.name.trim();
-    if name.is_empty() {
-        return Err(Failure::Said("--name is empty: say what the key is for".to_owned()));
-    }
     let context = Context::open(config, &arguments.which).await?;
-    let secret = auth::fresh_key(&context.ids, context.mode).map_err(|error| Failure::Said(error.to_string()))?;
-    let key = ApiKey {
-        workspace: context.workspace,
-        id: context.ids.next("key"),
-        name: name.to_owned(),
-        role: arguments.role,
-        mode: context.mode,
-        prefix: auth::shown(&secret).to_owned(),
-        hash: auth::hash(&secret),
-        created_at: context.clock.now(),
-        last_used_at: None,
-        revoked_at: None,
-    };
-    let mut tx = context.db.write(Urgency::Now).await?;
-    api_keys::insert(&mut tx, &key).await?;
-    tx.commit().await?;
+    let mut session = context.session().await?;
+    let (key, secret) = keys::create(&mut session, &arguments.name, arguments.role, context.mode).await?;
+    session.commit().await?;
     context.say_book(&arguments.which);
     if arguments.json {
-        let mut value = as_json(&key);
+        let mut value = key.json();
         value["key"] = secret.into();
         return table::print_json(&value);
     }
@@ -113,7 +95,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
     let mut tx = context.db.read().await?;
     let keys = api_keys::all(&mut tx, context.workspace).await?;
     if arguments.json {
-        let list: Vec<serde_json::Value> = keys.iter().map(as_json).collect();
+        let list: Vec<serde_json::Value> = keys.iter().map(ApiKey::json).collect();
         return table::print_json(&serde_json::json!({ "keys": list }));
     }
     if keys.is_empty() {
@@ -146,16 +128,17 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
 
 async fn revoke(config: &Config, arguments: &Revoke) -> Result<(), Failure> {
     let context = open(config, &arguments.workspace).await?;
-    let mut tx = context.db.write(Urgency::Now).await?;
-    let keys = api_keys::all(&mut tx, context.workspace).await?;
-    let Some(key) = keys.iter().find(|key| key.id == arguments.id) else {
-        return Err(Failure::Said(format!(
-            "there is no key {:?} in workspace {}: `commission-bridge api-key list` shows them",
-            arguments.id, context.key
-        )));
+    let mut session = context.session().await?;
+    let (key, revoked_now) = match keys::revoke(&mut session, &arguments.id).await {
+        Err(Refused::Missing(_)) => {
+            return Err(Failure::Said(format!(
+                "there is no key {:?} in workspace {}: `commission-bridge api-key list` shows them",
+                arguments.id, context.key
+            )));
+        }
+        other => other?,
     };
-    let revoked_now = api_keys::revoke(&mut tx, context.workspace, &key.id, context.clock.now()).await?;
-    tx.commit().await?;
+    session.commit().await?;
     if revoked_now {
         outln!("Key {} ({}) is revoked.", key.id, key.name);
     } else {
@@ -166,18 +149,4 @@ async fn revoke(config: &Config, arguments: &Revoke) -> Result<(), Failure> {
 
 async fn open(config: &Config, workspace: &str) -> Result<Context, Failure> {
     Context::open(config, &Which { workspace: workspace.to_owned(), mode: None }).await
-}
-
-/// Everything but the hash.
-fn as_json(key: &ApiKey) -> serde_json::Value {
-    serde_json::json!({
-        "key_id": key.id,
-        "name": key.name,
-        "role": key.role.as_str(),
-        "mode": key.mode.as_str(),
-        "prefix": key.prefix,
-        "created_at": key.created_at,
-        "last_used_at": key.last_used_at,
-        "revoked_at": key.revoked_at,
-    })
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use super::out::note;
+use crate::admin::Session;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::terms::Terms;
@@ -15,8 +16,7 @@ use crate::store::changes::TermsCache;
 use crate::store::{Db, Mode, Urgency, WorkspaceId, events, workspaces};
 use crate::worker::Worker;
 
-/// The workspace that the first start makes.
-pub const DEFAULT_WORKSPACE: &str = "default";
+pub use crate::http::DEFAULT_WORKSPACE;
 
 /// Flags of commands that look at one workspace.
 #[derive(Debug, Clone, Args)]
@@ -60,6 +60,12 @@ impl Context {
             None => usual_mode(&db, workspace).await?,
         };
         Ok(Self { db, clock, ids: Ids::random(), workspace, key: which.workspace.clone(), mode })
+    }
+
+    /// One transaction of changes, entered by the command line.
+    pub async fn session(&self) -> Result<Session, Failure> {
+        let book = (self.workspace, self.mode);
+        Ok(Session::begin(&self.db, &self.clock, &self.ids, book, "cli".to_owned()).await?)
     }
 
     /// Records and settles whatever is due, so that what is shown is true now.

@@ -19,14 +19,16 @@ use super::out::outln;
 use super::serve::{Service, asked_to_stop};
 use super::{Failure, apply, balances, explain, payouts, verify};
 use crate::clock::Clock;
+use crate::config::Secret;
 use crate::domain::Time;
 use crate::domain::calendar::Month;
+use crate::http::{Limits, Settings};
 use crate::ids::Ids;
 use crate::payouts::{batch, generic, rows};
 use crate::program::{self, RepriceClosed};
 use crate::sample::{Business, Options, Shape, business, render_all};
 use crate::store::{Db, Mode};
-use crate::stripe::signature::{Secrets, sign};
+use crate::stripe::signature::sign;
 
 /// How many connections send webhooks side by side, as Stripe does.
 const CONNECTIONS: usize = 8;
@@ -66,7 +68,9 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
     heading("2. Stripe sends webhooks");
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::system("cannot listen"))?;
     let address = listener.local_addr().map_err(Failure::system("cannot listen"))?;
-    let service = Service::start(db, clock, Ids::random(), Secrets::parse(SECRET), listener);
+    let settings =
+        Settings { secrets: Secret::new(SECRET), limits: Limits::default(), public_url: format!("http://{address}") };
+    let service = Service::start(db, clock, Ids::random(), settings, listener);
     let bodies = bodies(&sample);
     let started = Instant::now();
     send(address, &bodies, context.clock.now()).await?;

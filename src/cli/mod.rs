@@ -27,6 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 use out::note;
 
+use crate::admin::Refused;
 use crate::config::{Config, ConfigError, Flags, ServeFlags};
 use crate::intake::SubmitError;
 use crate::store::{OpenError, StoreError};
@@ -97,6 +98,9 @@ pub enum Failure {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was entered.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The inbox.
     #[error(transparent)]
     Submit(#[from] SubmitError),

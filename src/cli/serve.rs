@@ -8,11 +8,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
-use super::context::{DEFAULT_WORKSPACE, find_workspace};
+use super::context::find_workspace;
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
-use crate::http::{self, App};
+use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings};
 use crate::ids::Ids;
 use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
@@ -42,12 +42,12 @@ pub struct Service {
 
 impl Service {
     /// Starts the endpoint and the workers.
-    pub fn start(db: Db, clock: Clock, ids: Ids, secrets: Secrets, listener: TcpListener) -> Self {
+    pub fn start(db: Db, clock: Clock, ids: Ids, settings: Settings, listener: TcpListener) -> Self {
         let stop = CancellationToken::new();
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, writer) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
-        let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids }, arrivals);
-        let app = App::new(db, inbox, secrets, clock);
+        let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
+        let app = App::new(db, inbox, settings, clock, ids, worker.waker());
         let (http_stop, worker_stop) = (stop.clone(), stop.clone());
         Self {
             http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
@@ -80,8 +80,6 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let db = Db::open(&config.database_url).await?;
     let clock = Clock::machine();
     find_workspace(&db, &clock, DEFAULT_WORKSPACE).await?;
-    let secrets = config.stripe_webhook_secret.as_ref().map(|secret| Secrets::parse(secret.reveal()));
-    let secrets = secrets.unwrap_or_else(|| Secrets::parse(""));
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(Failure::system(format!("cannot listen on {} (LISTEN)", config.listen)))?;
@@ -89,8 +87,10 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     // Port 0 means any: say which.
     let asked = format!("http://{}", config.listen);
     let url = if config.public_url == asked { format!("http://{address}") } else { config.public_url.clone() };
-    out!("{}", welcome(&url, secrets.is_empty()));
-    let mut service = Service::start(db, clock, Ids::random(), secrets, listener);
+    let secrets = config.stripe_webhook_secret.clone().unwrap_or_default();
+    out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty()));
+    let settings = Settings { secrets, limits: Limits::per_second(config.api_rate_limit), public_url: url };
+    let mut service = Service::start(db, clock, Ids::random(), settings, listener);
     tracing::info!(%address, "serving");
     tokio::select! {
         ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,

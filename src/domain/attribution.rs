@@ -3,12 +3,14 @@
 
 use super::Time;
 use super::decision::{Click, Code, Lookups};
+use super::email::alike;
 use super::evidence::{meanings, value_of};
 use super::facts::Metadata;
 use super::history::{Buyer, History, Payment, Place, Said, What};
 use super::lead::{Lead, LeadBy, LeadTo};
 use super::terms::{
-    ByHand, EvidenceKind, MetadataField, Partner, PartnerKey, ProgramKey, Settings, Status, Terms, Touch,
+    ByHand, EvidenceKind, MetadataField, Partner, PartnerKey, ProgramKey, ProgramTerms, SelfReferral, Settings, Status,
+    Terms, Touch,
 };
 use super::trace::Trace;
 
@@ -350,7 +352,7 @@ fn resolve(
             return Err(Refusal { program: Some(program), ..Refusal::new(Code::OutsideWindow, Some(&partner)) });
         }
     }
-    if is_self_referral(context, payment, &partner) {
+    if version.is_some_and(|version| refuses(context, payment, &partner, &version.terms)) {
         return Err(Refusal { program: Some(program), ..Refusal::new(Code::SelfReferral, Some(&partner)) });
     }
     Ok(Some(Candidate {
@@ -404,27 +406,37 @@ fn eligible(terms: &Terms, partner: &str, named: Option<&str>, at: Time) -> Resu
     Ok((program.clone(), entered_at))
 }
 
-/// Whether a customer's winner may still earn for this payment.
-pub fn may_earn(context: Context<'_>, payment: &Payment, credit: &Credit) -> Result<(), Refusal> {
+/// Whether a customer's winner may still earn for this payment, which `terms` price.
+pub fn may_earn(
+    context: Context<'_>,
+    payment: &Payment,
+    credit: &Credit,
+    terms: Option<&ProgramTerms>,
+) -> Result<(), Refusal> {
     let at = payment.paid_at;
     let refused = |code| Refusal { code, partner: Some(credit.partner.clone()), program: Some(credit.program.clone()) };
     eligible(context.terms, &credit.partner, Some(&credit.program), at).map_err(|refusal| refused(refusal.code))?;
-    if is_self_referral(context, payment, &credit.partner) {
+    if terms.is_some_and(|terms| refuses(context, payment, &credit.partner, terms)) {
         return Err(refused(Code::SelfReferral));
     }
     Ok(())
 }
 
-/// Whether the buyer's e-mail is the partner's: that on the payment's own objects, else the customer's at the time.
-fn is_self_referral(context: Context<'_>, payment: &Payment, partner: &str) -> bool {
+fn refuses(context: Context<'_>, payment: &Payment, partner: &str, terms: &ProgramTerms) -> bool {
+    terms.self_referral == SelfReferral::Refuse && is_self_referral(context, payment, partner, terms)
+}
+
+/// Whether the buyer looks like the partner, to a program: by the e-mail on the payment's own objects, else by the
+/// customer's at the time.
+pub fn is_self_referral(context: Context<'_>, payment: &Payment, partner: &str, terms: &ProgramTerms) -> bool {
     let email_of = |partner: &Partner| partner.email.at(payment.paid_at).cloned().flatten();
     let Some(email) = context.terms.partners.get(partner).and_then(email_of) else { return false };
-    let email = super::evidence::normal_email(&email);
+    let is_theirs = |known: &str| alike(known, &email, terms.self_referral_match);
     if !payment.emails.is_empty() {
-        return payment.emails.contains(&email);
+        return payment.emails.iter().any(|known| is_theirs(known));
     }
     let buyer = context.history.buyers.get(&payment.buyer);
-    buyer.and_then(|buyer| email_at(buyer, payment.paid_at)).is_some_and(|known| known == email)
+    buyer.and_then(|buyer| email_at(buyer, payment.paid_at)).is_some_and(is_theirs)
 }
 
 fn email_at(buyer: &Buyer, at: Time) -> Option<&str> {

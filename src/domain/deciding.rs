@@ -5,19 +5,26 @@
 //! are gone through several times: first with what was known when each was paid, then once more for each later moment at
 //! which something was entered that resolves a clue; what an earlier pass gave to somebody stays theirs.
 
+mod owing;
+mod places;
+
 use std::collections::BTreeMap;
 
+use self::places::{leave_behind, take_places};
 use super::Time;
-use super::attribution::{Candidate, Candidates, Context, Credit, Refusal, candidates, may_earn};
-use super::decision::{Code, DecideError, Decision, Decisions, Lookups, Step};
+use super::attribution::{Candidate, Candidates, Context, Credit, Refusal, candidates, is_self_referral, may_earn};
+use super::decision::{Code, DecideError, Decisions, Lookups};
 use super::facts::BillingReason;
 use super::history::{History, Payment, Source};
 use super::joining::{Join, joins};
-use super::money::{Exact, Money, Overflow};
+use super::money::Overflow;
 use super::pricing::{Price, Question, price};
-use super::standing::{Order, Standing, Stream};
+use super::standing::Standing;
 use super::taken::{Taken, taken};
-use super::terms::{CreditBy, Kind, PriceBy, Program, Settings, Terms, TrialConversion, Verdict, Version};
+use super::terms::{
+    CreditBy, Kind, PriceBy, Program, ProgramTerms, Reviewed, SelfReferral, Settings, Terms, TrialConversion, Verdict,
+    Version,
+};
 use super::trace::Trace;
 
 /// One run over one customer.
@@ -67,7 +74,18 @@ struct Credited {
     price: Price,
     taken: Taken,
     hold_days: u32,
-    rejected: Option<String>,
+    review: Review,
+}
+
+/// Whether a credited payment earns.
+#[derive(Debug, Clone)]
+enum Review {
+    /// It does.
+    Passed,
+    /// Once a reviewer has said so.
+    Awaited,
+    /// A reviewer said no, and why.
+    Rejected(String),
 }
 
 #[derive(Debug, Clone)]
@@ -268,8 +286,8 @@ impl<'a> Deciding<'a> {
             Err(refusal) => return Ok(refused(kind, refusal, trace)),
         };
         let program = self.context.terms.programs.get(&credit.program);
-        let Some((program, version)) =
-            program.and_then(|program| Some((program, pricing_version(program, payment, &credit, standing)?)))
+        let Some((program, Pricing { version, at })) =
+            program.and_then(|program| Some((program, pricing(program, payment, &credit, standing)?)))
         else {
             return Ok(refused(kind, nobody(Code::ProgramInactive), trace));
         };
@@ -278,6 +296,7 @@ impl<'a> Deciding<'a> {
         }
         trace.say(|| format!("priced by program {} version {}", program.name, version.number));
         trace.say(|| format!("kind of payment: {}", kind_words(kind)));
+        let overrides = self.context.terms.overrides_at(&credit.partner, &credit.program, at);
         let partner = self.context.terms.partners.get(&credit.partner);
         let group = partner.and_then(|partner| partner.group.at(payment.paid_at)).and_then(Option::as_deref);
         let question = Question {
@@ -290,12 +309,13 @@ impl<'a> Deciding<'a> {
             group,
             program: &credit.program,
             terms: &version.terms,
+            overrides: &overrides,
             standing,
         };
         let taken = taken(payment, paid, version.terms.reversal_delay, self.now);
         let answer = match price(&question, &mut trace)? {
             Ok(price) => Answer::Credited(Box::new(Credited {
-                rejected: self.rejection(payment),
+                review: self.review(payment, &credit.partner, &version.terms),
                 hold_days: version.terms.hold_days,
                 version: version.number,
                 credit,
@@ -323,8 +343,8 @@ impl<'a> Deciding<'a> {
         let winner = standing.winner.at(payment.paid_at).map(|(order, _, credit)| (order, credit.clone()));
         let own_first = winner.as_ref().is_some_and(|(_, credit)| {
             let program = context.terms.programs.get(&credit.program);
-            let version = program.and_then(|program| pricing_version(program, payment, credit, standing));
-            kind == Kind::OneOff && version.is_some_and(|version| version.terms.credit == CreditBy::Payment)
+            let pricing = program.and_then(|program| pricing(program, payment, credit, standing));
+            kind == Kind::OneOff && pricing.is_some_and(|pricing| pricing.version.terms.credit == CreditBy::Payment)
         });
         let needs_evidence = winner.is_none() || own_first || !context.terms.by_hand.is_empty();
         if needs_evidence && (self.candidates[index].is_none() || trace.is_on()) {
@@ -348,7 +368,10 @@ impl<'a> Deciding<'a> {
         }
         if let Some(((_, first), credit)) = winner {
             trace.say(|| format!("credited to {}: who won this customer with payment {first}", credit.partner));
-            return may_earn(context, payment, &credit).map(|()| credit);
+            let program = context.terms.programs.get(&credit.program);
+            let pricing = program.and_then(|program| pricing(program, payment, &credit, standing));
+            let terms = pricing.map(|pricing| &pricing.version.terms);
+            return may_earn(context, payment, &credit, terms).map(|()| credit);
         }
         Err(found.map_or_else(
             || Refusal { code: Code::NoEvidence, partner: None, program: None },
@@ -374,111 +397,22 @@ impl<'a> Deciding<'a> {
         payment.voided.as_ref().is_some_and(|voided| voided.at <= self.now)
     }
 
-    fn rejection(&self, payment: &Payment) -> Option<String> {
+    /// What reviewers said of a payment last, whichever of its references they named.
+    fn reviewed(&self, payment: &Payment) -> Option<&'a Reviewed> {
         let reviews = &self.context.terms.reviews;
-        payment.references.iter().find_map(|reference| match reviews.get(reference) {
-            Some((Verdict::Rejected, note)) => Some(note.clone()),
-            _ => None,
-        })
+        let said = payment.references.iter().filter_map(|reference| reviews.get(reference));
+        said.max_by_key(|reviewed| reviewed.seq)
     }
 
-    /// The outcome as an answer with its ledger lines.
-    fn decision(&self, payment: &Payment, outcome: Outcome) -> Result<Decision, Overflow> {
-        let Outcome { kind, paid, answer, trace } = outcome;
-        let mut decision = Decision {
-            reference: payment.reference.clone(),
-            references: payment.references.clone(),
-            customer: payment.customer.clone(),
-            kind,
-            paid_at: payment.paid_at,
-            currency: payment.currency,
-            paid,
-            taken_back: 0,
-            code: Code::Credited,
-            partner: None,
-            program: None,
-            version: None,
-            amount: 0,
-            steps: Vec::new(),
-            trace,
-        };
-        match answer {
-            Answer::Refused(refusal) => {
-                decision.code = if self.is_voided(payment) { Code::Voided } else { refusal.code };
-                decision.partner = refusal.partner;
-                decision.program = refusal.program;
-                decision.taken_back = taken(payment, paid, 0, self.now).now();
-            }
-            Answer::Unpriced(unpriced) => {
-                decision.code = if self.is_voided(payment) { Code::Voided } else { unpriced.code };
-                decision.partner = Some(unpriced.credit.partner);
-                decision.program = Some(unpriced.credit.program);
-                decision.version = Some(unpriced.version);
-                decision.taken_back = unpriced.taken.now();
-            }
-            Answer::Credited(credited) => self.credited(payment, *credited, &mut decision)?,
+    /// Whether a credited payment earns.
+    fn review(&self, payment: &Payment, partner: &str, terms: &ProgramTerms) -> Review {
+        let looks_alike =
+            || terms.self_referral == SelfReferral::Review && is_self_referral(self.context, payment, partner, terms);
+        match self.reviewed(payment) {
+            Some(Reviewed { verdict: Verdict::Rejected, note, .. }) => Review::Rejected(note.clone()),
+            None if looks_alike() => Review::Awaited,
+            _ => Review::Passed,
         }
-        if self.trace.is_on() {
-            let code = decision.code;
-            decision.trace.push(format!("{code}: {}", code.sentence()));
-        }
-        Ok(decision)
-    }
-
-    fn credited(&self, payment: &Payment, credited: Credited, decision: &mut Decision) -> Result<(), Overflow> {
-        let paid = decision.paid;
-        let money = |amount| Money::new(amount, payment.currency);
-        let available_at = payment
-            .paid_at
-            .checked_add_signed(chrono::TimeDelta::days(i64::from(credited.hold_days)))
-            .unwrap_or(payment.paid_at);
-        decision.taken_back = credited.taken.now();
-        decision.partner = Some(credited.credit.partner);
-        decision.program = Some(credited.credit.program);
-        decision.version = Some(credited.version);
-        let say = |decision: &mut Decision, line: &dyn Fn() -> String| {
-            if self.trace.is_on() {
-                decision.trace.push(line());
-            }
-        };
-        if let Some(note) = &credited.rejected {
-            decision.code = Code::RejectedByReview;
-            say(decision, &|| format!("rejected by review: {note}"));
-            return Ok(());
-        }
-        let full = credited.price.commission.round_half_even()?;
-        let mut owed = 0;
-        let mut step = |decision: &mut Decision, level: i64, at: Time, event_id: &str, reason: &'static str| {
-            if level != owed {
-                decision.steps.push(Step {
-                    occurred_at: at,
-                    available_at: available_at.max(at),
-                    amount: level.checked_sub(owed).ok_or(Overflow)?,
-                    event_id: Some(event_id.to_owned()),
-                    reason,
-                });
-                owed = level;
-            }
-            Ok::<(), Overflow>(())
-        };
-        step(decision, full, payment.paid_at, &payment.event_id, "payment")?;
-        say(decision, &|| format!("commission: {}, rounded half to even", money(full)));
-        for level in &credited.taken.levels {
-            let kept = Exact::ratio(paid - level.taken, paid)?;
-            let left = credited.price.commission.times(kept)?.round_half_even()?;
-            step(decision, left, level.at, &level.event_id, level.reason)?;
-            say(decision, &|| {
-                let (reason, taken) = (level.reason, money(level.taken));
-                format!("{} ({reason}): {taken} of {} taken back, {} owed", level.at, money(paid), money(left))
-            });
-        }
-        decision.amount = decision.steps.iter().map(|step| step.amount).sum();
-        decision.code = if self.is_voided(payment) { Code::Voided } else { code_of(paid, &credited.taken) };
-        say(decision, &|| format!("on hold until {available_at} ({} days after payment)", credited.hold_days));
-        if let Some(due) = credited.taken.next_change_at {
-            say(decision, &|| format!("a refund takes effect at {due}"));
-        }
-        Ok(())
     }
 }
 
@@ -524,80 +458,19 @@ fn kind_words(kind: Kind) -> &'static str {
     }
 }
 
-/// The version that prices: the customer's, or the one in force when it was paid.
-fn pricing_version<'p>(
-    program: &'p Program,
-    payment: &Payment,
-    credit: &Credit,
-    standing: &Standing,
-) -> Option<&'p Version> {
+/// The version that prices.
+struct Pricing<'p> {
+    version: &'p Version,
+    /// As of when the overrides count.
+    at: Time,
+}
+
+/// The version that prices, and its overrides: the customer's, or those in force when it was paid.
+fn pricing<'p>(program: &'p Program, payment: &Payment, credit: &Credit, standing: &Standing) -> Option<Pricing<'p>> {
     let pinned = standing.pins.get(&credit.program).and_then(|held| held.at(payment.paid_at));
-    let pinned = pinned.and_then(|(_, _, number)| program.version(*number));
+    let pinned = pinned.and_then(|((at, _), _, number)| Some((*at, program.version(*number)?)));
     match pinned {
-        Some(version) if version.terms.price_by == PriceBy::Customer => Some(version),
-        _ => program.version_at(payment.paid_at),
-    }
-}
-
-/// What a payment leaves behind for later ones. One that was fully taken back at any time leaves its place to the next.
-fn leave_behind(
-    payment: &Payment,
-    index: usize,
-    outcome: &Outcome,
-    is_fixed: bool,
-    standing: &mut Standing,
-) -> Result<(), Overflow> {
-    let stream = Stream::of(outcome.kind);
-    if outcome.paid <= 0 {
-        standing.free.push(index);
-        return Ok(());
-    }
-    if stream == Stream::Subscription {
-        standing.subscriptions.insert(payment.subscription.clone().unwrap_or_default());
-    }
-    let order: Order = (payment.paid_at, payment.reference.clone());
-    // Who wins a customer keeps it, whether or not a rule priced the first payment.
-    if let Some((credit, taken)) = outcome.answer.won() {
-        standing.winner.hold(order.clone(), taken.full_since(outcome.paid), credit.clone());
-    }
-    let Answer::Credited(credited) = &outcome.answer else { return Ok(()) };
-    let full_since = credited.taken.full_since(outcome.paid);
-    let pin = standing.pins.entry(credited.credit.program.clone()).or_default();
-    pin.hold(order.clone(), full_since, credited.version);
-    if full_since.is_none() {
-        standing.starts.entry(stream).or_insert_with(|| (order, credited.price.period_start));
-    }
-    if is_fixed { Ok(()) } else { take_places(payment, outcome.kind, outcome.paid, credited, standing) }
-}
-
-/// What a credited payment uses up of its rules. A payment that was fully taken back leaves its place to the next; a cap
-/// is used up by what was given before refunds, and not reopened by them.
-fn take_places(
-    payment: &Payment,
-    kind: Kind,
-    paid: i64,
-    credited: &Credited,
-    standing: &mut Standing,
-) -> Result<(), Overflow> {
-    let program = &credited.credit.program;
-    for (rule, given) in &credited.price.by_rule {
-        if given.is_positive() {
-            let key = (program.clone(), rule.clone(), payment.currency);
-            let used = standing.used.entry(key).or_insert_with(Exact::zero);
-            *used = used.plus(*given)?;
-        }
-        if !credited.taken.was_full(paid) {
-            *standing.counts.entry((program.clone(), Stream::of(kind), rule.clone())).or_default() += 1;
-        }
-    }
-    Ok(())
-}
-
-/// Credited, unless all of it was taken back.
-fn code_of(paid: i64, taken: &Taken) -> Code {
-    match taken.levels.last() {
-        Some(level) if level.taken >= paid && level.disputed > 0 => Code::Disputed,
-        Some(level) if level.taken >= paid => Code::Refunded,
-        _ => Code::Credited,
+        Some((at, version)) if version.terms.price_by == PriceBy::Customer => Some(Pricing { version, at }),
+        _ => program.version_at(payment.paid_at).map(|version| Pricing { version, at: payment.paid_at }),
     }
 }

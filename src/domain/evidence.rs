@@ -95,9 +95,9 @@ pub fn is_placeholder(value: &str) -> bool {
     PLACEHOLDERS.contains(&value.to_lowercase().as_str())
 }
 
-/// E-mails are compared trimmed and in lower case.
+/// E-mails are looked up trimmed and in lower case.
 pub fn normal_email(email: &str) -> String {
-    email.trim().to_lowercase()
+    super::email::plain(email)
 }
 
 /// Every piece of metadata in an event, whatever object it is on.
@@ -212,8 +212,9 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         Change::ProgramVersion { .. }
         | Change::ProgramStatus { .. }
         | Change::PartnerStatus { .. }
+        | Change::Override { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
-        Change::ProgramName { .. } => Wakes::Nobody,
+        Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {
             None => Wakes::Clues(vec![format!("partner_key:{partner}")]),
             Some(known) if known.profile.email != profile.email => Wakes::Everyone,

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod currency;
 pub mod deciding;
 pub mod decision;
+pub mod email;
 pub mod entry;
 pub mod evidence;
 pub mod facts;

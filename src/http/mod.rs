@@ -2,31 +2,48 @@
 
 pub mod auth;
 
-mod balances;
-mod entries;
+mod body;
+mod guard;
 mod health;
-mod payments;
+mod openapi;
 mod problem;
 mod query;
+mod v1;
 mod webhook;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::http::{HeaderName, Request};
+use axum::middleware;
+use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 
+pub use guard::Limits;
+pub use openapi::document;
 pub use problem::Problem;
 
+use crate::admin::Session;
 use crate::clock::Clock;
+use crate::config::Secret;
+use crate::ids::Ids;
 use crate::intake::Inbox;
+use crate::ledger::Ledger;
 use crate::store::Db;
-use crate::stripe::signature::Secrets;
 
+/// The workspace that the first start makes.
+pub const DEFAULT_WORKSPACE: &str = "default";
 /// The largest body that is read: 1 MiB, several times Stripe's largest events.
 pub const BODY_LIMIT: usize = 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -35,13 +52,33 @@ pub struct App {
     pub db: Db,
     /// The way in for events.
     pub inbox: Inbox,
-    /// The webhook endpoint's signing secrets; empty until one is configured.
-    pub secrets: Arc<Secrets>,
+    /// Signing secrets of workspace `default` beside those that are stored, comma-separated; may be empty.
+    pub secrets: Secret,
     /// The time.
     pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// How often a key may ask.
+    pub limits: Limits,
+    /// Where this service is reached from outside, without a slash at the end.
+    pub public_url: Arc<str>,
     /// What happened so far.
     pub counters: Arc<Counters>,
-    workspaces: webhook::Workspaces,
+    /// Whoever settles listens here.
+    wake: Arc<Notify>,
+    known_keys: guard::KnownKeys,
+    endpoints: webhook::Endpoints,
+}
+
+/// How a service is set up.
+#[derive(Clone)]
+pub struct Settings {
+    /// Signing secrets of workspace `default`, comma-separated; may be empty.
+    pub secrets: Secret,
+    /// How often a key may ask.
+    pub limits: Limits,
+    /// Where it is reached from outside.
+    pub public_url: String,
 }
 
 /// Counts since the start, for `/metrics`.
@@ -56,32 +93,76 @@ pub struct Counters {
 }
 
 impl App {
-    /// Puts the parts together.
-    pub fn new(db: Db, inbox: Inbox, secrets: Secrets, clock: Clock) -> Self {
+    /// Puts the parts together. `wake` is told when customers may be due.
+    pub fn new(db: Db, inbox: Inbox, settings: Settings, clock: Clock, ids: Ids, wake: Arc<Notify>) -> Self {
         Self {
             db,
             inbox,
-            secrets: Arc::new(secrets),
+            secrets: settings.secrets,
             clock,
+            ids,
+            limits: settings.limits,
+            public_url: settings.public_url.trim_end_matches('/').into(),
             counters: Arc::default(),
-            workspaces: webhook::Workspaces::default(),
+            wake,
+            known_keys: guard::KnownKeys::default(),
+            endpoints: webhook::Endpoints::default(),
         }
+    }
+
+    /// The ledger on this database.
+    pub(crate) fn ledger(&self) -> Ledger {
+        Ledger { db: self.db.clone(), clock: self.clock.clone(), ids: self.ids.clone() }
+    }
+
+    /// One transaction of changes by whoever asks.
+    pub(crate) async fn session(&self, caller: &auth::Caller) -> Result<Session, Problem> {
+        let book = (caller.workspace(), caller.mode());
+        Ok(Session::begin(&self.db, &self.clock, &self.ids, book, caller.author()).await?)
+    }
+
+    /// Tells whoever settles that customers may be due.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Every route.
     pub fn router(self) -> Router {
+        let (api, _) = v1::routes().split_for_parts();
+        let (webhooks, _) = v1::webhooks().split_for_parts();
+        let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
         Router::new()
-            .route("/webhooks/stripe/{workspace}", post(webhook::receive))
-            .route("/v1/balances", get(balances::list))
-            .route("/v1/entries", get(entries::newest))
-            .route("/v1/payments/{reference}/explain", get(payments::explain))
+            .merge(api)
+            .merge(webhooks)
+            .merge(openapi::pages())
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))
             .fallback(|| async { Problem::not_found("there is nothing at this address") })
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
             .with_state(self)
     }
+}
+
+/// Every answer says which request it answers.
+#[derive(Clone)]
+struct NewRequestId(Ids);
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        self.0.next("req").parse().ok().map(RequestId::new)
+    }
+}
+
+/// A fault of the bridge ends one request, not the service.
+#[allow(clippy::needless_pass_by_value)] // as the layer hands it over
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = said.unwrap_or("no more is known"), "a fault of the bridge itself ended a request");
+    axum::response::IntoResponse::into_response(Problem::internal())
 }
 
 impl Counters {

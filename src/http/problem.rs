@@ -3,21 +3,27 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::admin::Refused;
 use crate::store::StoreError;
 
 /// A problem, as JSON of type `application/problem+json`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
+    /// Always `about:blank`: `code` says which problem it is.
     #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
     kind: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
     /// Stable, for programs.
     code: &'static str,
     /// What was wrong and what to do, for people.
     detail: String,
-    /// Which part of the request it is about.
+    /// Which part of the request it is about: a field's path, such as `rules[1].percent`, or a parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
 }
@@ -70,6 +76,26 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
     }
 
+    /// 415
+    pub fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// 412: what was to be changed is no longer as it was read.
+    pub fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    }
+
+    /// 429
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+    }
+
+    /// 500: a fault of the bridge itself. What happened goes to the log.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of the bridge itself; its log says more")
+    }
+
     /// 409: what is asked for and what is there do not go together.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
@@ -77,6 +103,9 @@ impl Problem {
 
     /// 503: the database failed. What it said goes to the log.
     pub fn database(error: &StoreError) -> Self {
+        if error.is_collision() {
+            return Self::unavailable("busy", "somebody else changed the same at this moment; try again");
+        }
         tracing::error!(%error, "a request could not be answered");
         Self::unavailable("database_unavailable", "the database does not answer; try again")
     }
@@ -84,6 +113,23 @@ impl Problem {
     /// 503: whoever asked should ask again. The cause stays in the log.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::database(&error)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Missing(detail) => Self::not_found(detail),
+            Refused::Invalid { field, detail } => Self::invalid(field, detail),
+            Refused::Conflict { code, detail } => Self::conflict(code, detail),
+            Refused::Store(error) => Self::database(&error),
+        }
     }
 }
 

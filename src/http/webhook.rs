@@ -2,42 +2,89 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{App, BODY_LIMIT, Counters, Problem};
+use super::body::read;
+use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem};
 use crate::intake::{Incoming, SubmitError};
 use crate::store::events::Source;
-use crate::store::{StoreError, WorkspaceId, workspaces};
+use crate::store::{StoreError, WorkspaceId, webhook_secrets, workspaces};
+use crate::stripe::signature::Secrets;
 
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// What an event is answered.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code)] // the answers are written out below
+pub(super) struct Received {
+    received: bool,
+    /// `stored`, `duplicate` or `ignored`.
+    #[schema(example = "stored")]
+    status: String,
+}
 
-/// Workspaces by key, as far as they were asked for. They are never renamed.
+/// For so long what was looked up about a workspace's endpoint is taken for true: a new secret counts that soon.
+const KNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// A workspace's endpoint.
+pub(super) struct Endpoint {
+    workspace: WorkspaceId,
+    secrets: Secrets,
+    since: Instant,
+}
+
+/// Endpoints by their workspaces' keys, as far as they were asked for. A workspace is never renamed.
 #[derive(Clone, Default)]
-pub(super) struct Workspaces(Arc<RwLock<HashMap<String, WorkspaceId>>>);
+pub(super) struct Endpoints(Arc<RwLock<HashMap<String, Arc<Endpoint>>>>);
 
-impl Workspaces {
-    async fn find(&self, app: &App, key: &str) -> Result<Option<WorkspaceId>, StoreError> {
-        if let Some(&known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Ok(Some(known));
+impl Endpoints {
+    async fn find(&self, app: &App, key: &str) -> Result<Option<Arc<Endpoint>>, StoreError> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(known) = known.as_ref().filter(|known| known.since.elapsed() < KNOWN_FOR) {
+            return Ok(Some(known.clone()));
         }
-        let mut tx = app.db.read().await?;
-        let found = workspaces::find(&mut tx, key).await?;
-        if let Some(found) = found {
-            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), found);
+        match look_up(app, key).await {
+            Ok(Some(found)) => {
+                let found = Arc::new(found);
+                self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), found.clone());
+                Ok(Some(found))
+            }
+            // What is known of it stays true while the database does not answer.
+            Err(error) => known.map(Some).ok_or(error),
+            Ok(None) => Ok(None),
         }
-        Ok(found)
     }
 }
 
+async fn look_up(app: &App, key: &str) -> Result<Option<Endpoint>, StoreError> {
+    let mut tx = app.db.read().await?;
+    let Some(workspace) = workspaces::find(&mut tx, key).await? else { return Ok(None) };
+    let stored = webhook_secrets::all(&mut tx, workspace, app.clock.now()).await?;
+    tx.rollback().await?;
+    let mut secrets: Vec<&str> = stored.iter().map(|stored| stored.secret.as_str()).collect();
+    // What the environment says is the first workspace's.
+    if key == DEFAULT_WORKSPACE {
+        secrets.extend(app.secrets.reveal().split(','));
+    }
+    Ok(Some(Endpoint { workspace, secrets: Secrets::new(&secrets), since: Instant::now() }))
+}
+
+/// Stripe's events come in
+///
+/// Verified by the endpoint's signing secret. 200 means that the event is on disk.
+#[utoipa::path(
+    post, path = "/webhooks/stripe/{workspace}", tag = "events", operation_id = "receive_stripe_event",
+    params(
+        ("workspace" = String, Path, description = "The workspace's key", example = "default"),
+        ("Stripe-Signature" = String, Header, description = "`t=…,v1=…`, as Stripe signs"),
+    ),
+    request_body(content = Object, description = "A Stripe event, byte for byte as it was signed"),
+    responses((status = 200, description = "The event is on disk", body = Received))
+)]
 pub(super) async fn receive(
     State(app): State<App>,
     workspace: Result<Path<String>, PathRejection>,
@@ -54,14 +101,15 @@ pub(super) async fn receive(
 }
 
 async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> Result<&'static str, Problem> {
-    let body = read(body).await.inspect_err(|_| Counters::count(&app.counters.refused))?;
-    verify(app, headers, &body)?;
-    let workspace = match app.workspaces.find(app, workspace).await {
-        Ok(Some(workspace)) => workspace,
+    let body = read(body, BODY_LIMIT).await.inspect_err(|_| Counters::count(&app.counters.refused))?;
+    let endpoint = match app.endpoints.find(app, workspace).await {
+        Ok(Some(endpoint)) => endpoint,
         Ok(None) => return Err(Problem::not_found(format!("there is no workspace {workspace:?}"))),
         Err(error) => return Err(unavailable(app, &error)),
     };
-    match app.inbox.submit(Incoming { workspace, source: Source::Webhook, body: &body }).await {
+    verify(app, &endpoint.secrets, headers, &body)?;
+    let incoming = Incoming { workspace: endpoint.workspace, source: Source::Webhook, body: &body };
+    match app.inbox.submit(incoming).await {
         Ok(accepted) if accepted.duplicate => {
             Counters::count(&app.counters.duplicate);
             Ok(r#"{"received":true,"status":"duplicate"}"#)
@@ -82,29 +130,17 @@ async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> 
     }
 }
 
-/// The whole body, within its limits.
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let collected = tokio::time::timeout(BODY_PATIENCE, Limited::new(body, BODY_LIMIT).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::too_large(format!("the body is larger than {BODY_LIMIT} bytes")))
-        }
-        Ok(Err(_)) => Err(Problem::bad_request("body_unreadable", "the body ended too early")),
-        Err(_) => Err(Problem::too_slow("the body took more than 10 seconds to arrive")),
-    }
-}
-
-fn verify(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    if app.secrets.is_empty() {
+fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    if secrets.is_empty() {
         Counters::count(&app.counters.unavailable);
         return Err(Problem::unavailable(
             "webhook_secret_missing",
-            "no signing secret is configured: set STRIPE_WEBHOOK_SECRET to the endpoint's whsec_… and restart",
+            "no signing secret is configured: set STRIPE_WEBHOOK_SECRET to the endpoint's whsec_… and restart, or enter it \
+             with POST /v1/workspaces/{key}/webhook-secrets",
         ));
     }
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    app.secrets.verify(header, body, app.clock.now()).map_err(|error| {
+    secrets.verify(header, body, app.clock.now()).map_err(|error| {
         Counters::count(&app.counters.bad_signature);
         tracing::warn!(%error, "a webhook was refused: its signature is not Stripe's");
         Problem::bad_request("bad_signature", error.to_string())

@@ -15,6 +15,12 @@ pub(super) fn within(sections: &Sections, faults: &mut Faults) {
             faults.add(&program.spot, format!("program {:?} is in the file twice", program.key));
         }
     }
+    let mut groups = HashSet::new();
+    for group in &sections.groups {
+        if !groups.insert(group.key.as_str()) {
+            faults.add(&group.spot, format!("group {:?} is in the file twice", group.key));
+        }
+    }
     let mut partners = HashSet::new();
     let mut owners = HashMap::new();
     for partner in &sections.partners {
@@ -22,6 +28,7 @@ pub(super) fn within(sections: &Sections, faults: &mut Faults) {
             faults.add(&partner.spot, format!("partner {:?} is in the file twice", partner.key));
         }
         codes(partner, &mut owners, faults);
+        overrides(partner, faults);
     }
 }
 
@@ -46,6 +53,16 @@ fn codes<'a>(partner: &'a PartnerSection, owners: &mut HashMap<String, &'a str>,
     }
 }
 
+/// An override is for a program that the partner is in.
+fn overrides(partner: &PartnerSection, faults: &mut Faults) {
+    for Named { name, spot } in partner.overrides.iter().map(|section| &section.program) {
+        if !partner.programs.iter().any(|enrolled| enrolled.name == *name) {
+            let key = &partner.key;
+            faults.add(spot, format!("the override can never count: partner {key:?} is not in program {name:?}"));
+        }
+    }
+}
+
 /// Checks what a file refers to: each program must be in the file or known already.
 pub(super) fn against(file: &ProgramFile, current: &Terms) -> Result<(), FileError> {
     let mut known: Vec<&str> = file.programs.iter().map(|program| program.key.as_str()).collect();
@@ -53,7 +70,9 @@ pub(super) fn against(file: &ProgramFile, current: &Terms) -> Result<(), FileErr
     known.sort_unstable();
     known.dedup();
     let mut faults = Faults::default();
-    for program in file.partners.iter().flat_map(|partner| &partner.programs) {
+    let enrolled = file.partners.iter().flat_map(|partner| &partner.programs);
+    let overrides = file.groups.iter().flat_map(|group| &group.overrides);
+    for program in enrolled.chain(overrides.map(|section| &section.program)) {
         exists(program, &known, &mut faults);
     }
     faults.into_result(&file.source)

@@ -4,8 +4,8 @@ use crate::domain::Time;
 use crate::domain::mask::mask;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{
-    AmountByCurrency, Base, CreditBy, Duration, Earn, EvidenceKind, Kind, MetadataField, PayoutMethod, PriceBy,
-    Profile, ProgramTerms, Rule, Settings, Status, Touch, TrialConversion,
+    AmountByCurrency, Base, CreditBy, Duration, Earn, EmailMatch, EvidenceKind, Kind, MetadataField, PayoutMethod,
+    PriceBy, Profile, ProgramTerms, Rule, SelfReferral, Settings, Status, Touch, TrialConversion,
 };
 
 const NONE: &str = "none";
@@ -53,6 +53,11 @@ fn text(value: Option<&String>) -> String {
     value.map_or_else(|| NONE.to_owned(), Clone::clone)
 }
 
+/// A plan has a line for each thing.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A workspace's settings.
 pub(super) fn settings(settings: &Settings) -> Words {
     let aliases: Vec<String> = settings
@@ -69,6 +74,7 @@ pub(super) fn settings(settings: &Settings) -> Words {
         ("metadata_aliases", if aliases.is_empty() { NONE.to_owned() } else { aliases.join(", ") }),
         ("evidence_order", order.join(", ")),
         ("account", text(settings.account.as_ref())),
+        ("base_currency", text(settings.base_currency.map(|currency| currency.to_string()).as_ref())),
     ]
 }
 
@@ -104,6 +110,7 @@ pub(super) fn profile(profile: &Profile) -> Words {
         ("VAT id", text(profile.vat_id.as_ref())),
         ("minimum payout", amounts(&profile.minimum_payout)),
         ("on hold", yes_no(profile.on_hold)),
+        ("note", text(profile.note.as_deref().map(one_line).as_ref())),
     ]
 }
 
@@ -127,7 +134,25 @@ pub(super) fn terms(terms: &ProgramTerms) -> Words {
         ("credit", word(terms.credit == CreditBy::Customer, "customer", "payment")),
         ("price_by", word(terms.price_by == PriceBy::Customer, "customer", "payment")),
         ("trial_conversion", word(terms.trial_conversion == TrialConversion::First, "first", "recurring")),
+        ("self_referral", self_referral(terms.self_referral).to_owned()),
+        ("self_referral_match", email_match(terms.self_referral_match).to_owned()),
     ]
+}
+
+fn self_referral(setting: SelfReferral) -> &'static str {
+    match setting {
+        SelfReferral::Refuse => "refuse",
+        SelfReferral::Review => "review",
+        SelfReferral::Allow => "allow",
+    }
+}
+
+fn email_match(how: EmailMatch) -> &'static str {
+    match how {
+        EmailMatch::Email => "email",
+        EmailMatch::Normalized => "normalized",
+        EmailMatch::Domain => "domain",
+    }
 }
 
 fn seconds(seconds: i64) -> String {

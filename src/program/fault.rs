@@ -53,9 +53,16 @@ pub(super) struct Source {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     found: Vec<(Spot, String)>,
+    /// Whether amounts are whole numbers of minor units; decimals in quotes otherwise.
+    pub(super) minor_units: bool,
 }
 
 impl Faults {
+    /// For documents whose amounts are whole numbers of minor units.
+    pub(super) fn in_minor_units() -> Self {
+        Self { minor_units: true, ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, spot: &Spot, message: impl Into<String>) {
         self.found.push((spot.clone(), message.into()));
     }

@@ -1,8 +1,8 @@
 //! What a program file says, as data.
 //!
 //! A section that the file names is whole: what it leaves out is the default. Exceptions are the states that people keep
-//! elsewhere too, which nobody should lose by applying a file again: a partner's `status`, `on_hold` and `payout`, a
-//! program's `status`, the workspace's `account`. Left out, they stay as they are.
+//! elsewhere too, which nobody should lose by applying a file again: a partner's `status`, `on_hold`, `payout` and
+//! `note`, a program's `status`, the workspace's `account`. Left out, they stay as they are.
 
 use chrono::{LocalResult, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -12,7 +12,9 @@ use super::checks;
 use super::fault::{Faults, FileError, Source, Spot};
 use super::read;
 use crate::domain::Time;
-use crate::domain::terms::{PartnerKey, PayoutMethod, Profile, ProgramKey, ProgramTerms, Settings, Status};
+use crate::domain::terms::{
+    GroupKey, PartnerKey, PayoutMethod, Profile, ProgramKey, ProgramTerms, Rule, Settings, Status,
+};
 
 /// A program file without faults of its own.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub struct ProgramFile {
     pub workspace: Option<WorkspaceSection>,
     /// `[[program]]`, in the file's order.
     pub programs: Vec<ProgramSection>,
+    /// `[[group]]`, in the file's order.
+    pub groups: Vec<GroupSection>,
     /// `[[partner]]`, in the file's order.
     pub partners: Vec<PartnerSection>,
     pub(super) source: Source,
@@ -49,12 +53,34 @@ pub struct ProgramSection {
     pub(super) spot: Spot,
 }
 
+/// `[[group]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupSection {
+    /// Its key.
+    pub key: GroupKey,
+    /// Its display name; the key where the file has none.
+    pub name: String,
+    /// Every override that its partners share.
+    pub overrides: Vec<OverrideSection>,
+    pub(super) spot: Spot,
+}
+
+/// `[[partner.override]]`, `[[group.override]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverrideSection {
+    /// The program whose rules these come before.
+    pub program: Named,
+    /// The rules, in order; never empty.
+    pub rules: Vec<Rule>,
+}
+
 /// `[[partner]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartnerSection {
     /// Their key.
     pub key: PartnerKey,
-    /// Who they are. Its `payout` and `on_hold` are unset; see the fields below.
+    /// Who they are. Its `payout` and `on_hold` are unset; see the fields below. A `note` of `None` leaves the one that
+    /// is known.
     pub profile: Profile,
     /// How they are paid; as it is when left out.
     pub payout: Option<PayoutMethod>,
@@ -63,11 +89,13 @@ pub struct PartnerSection {
     /// Whether they earn; as it is when left out.
     pub status: Option<Status>,
     /// Their group.
-    pub group: Option<String>,
+    pub group: Option<GroupKey>,
     /// Every program that they are in.
     pub programs: Vec<Named>,
     /// Every promotion code that is theirs.
     pub codes: Vec<CodeSection>,
+    /// Every override that they have.
+    pub overrides: Vec<OverrideSection>,
     pub(super) spot: Spot,
 }
 
@@ -137,20 +165,24 @@ impl Moment {
 /// # Ok::<(), commission_bridge::program::FileError>(())
 /// ```
 pub fn parse(text: &str, file_name: &str) -> Result<ProgramFile, FileError> {
+    parse_with(text, file_name, Faults::default())
+}
+
+/// The same; `faults` says how amounts are written.
+pub(super) fn parse_with(text: &str, file_name: &str, mut faults: Faults) -> Result<ProgramFile, FileError> {
     let source = Source { file_name: file_name.to_owned(), text: text.to_owned() };
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut faults = Faults::default();
+    let mut syntax = Faults::default();
     for error in &errors {
-        faults.add(&Spot { path: String::new(), span: error.span().unwrap_or_default() }, error.message());
+        syntax.add(&Spot { path: String::new(), span: error.span().unwrap_or_default() }, error.message());
     }
     // What a file means is only worth saying once its syntax stands.
-    faults.into_result(&source)?;
+    syntax.into_result(&source)?;
 
-    let mut faults = Faults::default();
     let root = DeValue::Table(root.into_inner());
     let sections = read::document(&root, &mut faults);
     checks::within(&sections, &mut faults);
     faults.into_result(&source)?;
-    let read::Sections { workspace, programs, partners } = sections;
-    Ok(ProgramFile { workspace, programs, partners, source })
+    let read::Sections { workspace, programs, groups, partners } = sections;
+    Ok(ProgramFile { workspace, programs, groups, partners, source })
 }

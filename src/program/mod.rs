@@ -6,6 +6,7 @@ mod currencies;
 mod describe;
 pub mod fault;
 pub mod file;
+pub mod json;
 pub mod plan;
 mod read;
 #[cfg(test)]

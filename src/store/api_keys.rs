@@ -65,6 +65,22 @@ pub struct ApiKey {
     pub revoked_at: Option<Time>,
 }
 
+impl ApiKey {
+    /// Everything but the hash.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "key_id": self.id,
+            "name": self.name,
+            "role": self.role.as_str(),
+            "mode": self.mode.as_str(),
+            "prefix": self.prefix,
+            "created_at": self.created_at,
+            "last_used_at": self.last_used_at,
+            "revoked_at": self.revoked_at,
+        })
+    }
+}
+
 #[derive(FromRow)]
 struct Row {
     workspace_id: i64,
@@ -135,6 +151,22 @@ pub async fn all(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<ApiKey>, Sto
         .await?
     });
     rows.into_iter().map(ApiKey::try_from).collect()
+}
+
+/// A key by its id.
+pub async fn by_id(tx: &mut Tx, workspace: WorkspaceId, id: &str) -> Result<Option<ApiKey>, StoreError> {
+    let row: Option<Row> = on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT workspace_id, key_id, name, role, mode, prefix, hash, created_at, last_used_at, revoked_at
+             FROM api_keys
+             WHERE workspace_id = $1 AND key_id = $2",
+        )
+        .bind(workspace.0)
+        .bind(id)
+        .fetch_optional(conn)
+        .await?
+    });
+    row.map(ApiKey::try_from).transpose()
 }
 
 /// The key with this hash, of whatever workspace.

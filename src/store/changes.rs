@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
+use super::audit::{self, Act, By};
 use super::resettle::Whom;
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
@@ -30,10 +31,22 @@ pub struct Entering<'a> {
     pub ids: &'a Ids,
 }
 
+impl Entering<'_> {
+    /// The same, for the audit log.
+    pub fn by(&self) -> By<'_> {
+        By { workspace: self.workspace, author: self.author, now: self.now, ids: self.ids }
+    }
+}
+
 /// Takes the log's lock until the transaction ends and gives the terms as they are: what a change is checked against.
 pub async fn terms_for_change(tx: &mut Tx, workspace: WorkspaceId) -> Result<Terms, StoreError> {
-    lock(tx, workspace, CHANGES).await?;
+    hold(tx, workspace).await?;
     Ok(Terms::from_log(since(tx, workspace, 0).await?))
+}
+
+/// Takes the log's lock until the transaction ends.
+pub async fn hold(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), StoreError> {
+    lock(tx, workspace, CHANGES).await.map(drop)
 }
 
 /// Appends changes to the log and has the customers settled again whose answers they may alter. A change whose natural
@@ -49,6 +62,7 @@ pub async fn append(
     let mut rows = Rows::new(&[("seq", Int), ("natural_key", Text), ("body", Text)]);
     let mut woken = Woken::default();
     let mut taken = known;
+    let mut acts = Vec::new();
     for (key, change) in changes {
         if !taken.insert(key.clone()) {
             continue;
@@ -62,7 +76,10 @@ pub async fn append(
         })?;
         let seq = terms.seq + 1;
         rows.push([seq.into(), key.into(), body.into()]);
-        terms.enter(Entered { seq, at: entering.now, author: entering.author.to_owned(), change });
+        let (subject, before) = (change.subject(), terms.state_of(&change));
+        terms.enter(Entered { seq, at: entering.now, author: entering.author.to_owned(), change: change.clone() });
+        let after = terms.state_of(&change);
+        acts.push(Act { action: subject.action, object: subject.object, object_id: subject.id, before, after });
     }
     if rows.is_empty() {
         return Ok(0);
@@ -74,6 +91,7 @@ pub async fn append(
                 FROM v";
     let args = [entering.workspace.0.into(), micros(entering.now).into(), entering.author.into()];
     rows.execute(tx, text, &args).await?;
+    audit::append(tx, entering.by(), &acts).await?;
     woken.wake(tx, entering).await?;
     Ok(rows.len())
 }

@@ -6,12 +6,15 @@
 mod db;
 mod tx;
 
+pub mod adjustments;
 pub mod api_keys;
+pub mod audit;
 pub mod changes;
 pub mod customers;
 pub mod entries;
 pub mod events;
 pub mod facts;
+pub mod idempotency;
 pub mod leads;
 pub mod lookups;
 pub mod payments;
@@ -19,6 +22,7 @@ pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
+pub mod webhook_secrets;
 pub mod workspaces;
 
 pub use db::{Db, Durability, Engine, OpenError};

@@ -58,7 +58,7 @@ fn balance(server: &Server, key: &str, partner: &str) -> Option<i64> {
     let answer = server.get_with_key("/v1/balances", key);
     assert_eq!(answer.status, 200, "{answer:?}");
     let body = answer.json();
-    let found = body["balances"].as_array().unwrap().iter().find(|row| row["partner_key"] == partner)?;
+    let found = body["data"].as_array().unwrap().iter().find(|row| row["partner_key"] == partner)?;
     found["balance"].as_i64()
 }
 

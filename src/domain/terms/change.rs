@@ -1,11 +1,13 @@
 //! What people enter: the lines of the append-only log.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::partner::Profile;
-use super::program::{ProgramTerms, Status};
+use super::program::{ProgramTerms, Rule, Status};
 use super::settings::Settings;
-use super::{PartnerKey, ProgramKey};
+use super::{GroupKey, PartnerKey, ProgramKey};
 use crate::domain::Time;
 
 /// One line of the log of what people entered.
@@ -90,8 +92,28 @@ pub enum Change {
         /// Which.
         partner: PartnerKey,
         /// The group, or none.
-        group: Option<String>,
+        group: Option<GroupKey>,
         /// Since when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Time>,
+    },
+    /// A group of partners is called something.
+    Group {
+        /// Which; unknown keys make a new one.
+        group: GroupKey,
+        /// Its display name from now on.
+        name: String,
+    },
+    /// A partner or a group has rules of its own in a program, tried before the program's.
+    Override {
+        /// In which program.
+        program: ProgramKey,
+        /// Whose.
+        whose: Whose,
+        /// All of them; none end it.
+        rules: Vec<Rule>,
+        /// Since when. Entered together with the partner or the program's first version they reach back to the
+        /// beginning; later they count from when they were entered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Time>,
     },
@@ -141,14 +163,44 @@ pub enum Change {
     },
 }
 
+/// Who has rules of their own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// A partner.
+    Partner(PartnerKey),
+    /// Every partner of a group.
+    Group(GroupKey),
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partner(key) => write!(f, "partner {key}"),
+            Self::Group(key) => write!(f, "group {key}"),
+        }
+    }
+}
+
 /// What a reviewer said of a payment's commission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It earns nothing.
     Rejected,
-    /// It earns again.
+    /// It earns again, or at last where it was waiting for a reviewer.
     Restored,
+}
+
+/// The last verdict on a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// What was said.
+    pub verdict: Verdict,
+    /// Why.
+    pub note: String,
+    /// Position in the log: of a payment's references, the latest speaks.
+    pub seq: i64,
 }
 
 /// Whose a code is.

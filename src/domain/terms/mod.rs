@@ -9,16 +9,19 @@ mod dated;
 mod partner;
 mod program;
 mod settings;
+mod subject;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, Verdict};
+pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict, Whose};
 pub use dated::Dated;
-pub use partner::{ByHand, Method, Partner, PayoutMethod, Profile};
+pub use partner::{ByHand, Group, Method, Overrides, Partner, PayoutMethod, Profile};
 pub use program::{
-    Base, CreditBy, Duration, Earn, Kind, PriceBy, Program, ProgramTerms, Rule, Status, Touch, TrialConversion, Version,
+    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SelfReferral, Status,
+    Touch, TrialConversion, Version,
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
+pub use subject::Subject;
 
 use super::Time;
 use super::currency::Currency;
@@ -27,6 +30,8 @@ use super::currency::Currency;
 pub type ProgramKey = String;
 /// Key of a partner (`acme`), chosen by the merchant; what `partner_key` metadata names.
 pub type PartnerKey = String;
+/// Key of a group of partners (`gold`), chosen by the merchant; what a rule's `group` names.
+pub type GroupKey = String;
 /// Amounts in minor units by currency.
 pub type AmountByCurrency = BTreeMap<Currency, i64>;
 
@@ -45,12 +50,14 @@ pub struct Terms {
     pub programs: BTreeMap<ProgramKey, Program>,
     /// Partners by key.
     pub partners: BTreeMap<PartnerKey, Partner>,
+    /// The groups that somebody said something of, by key.
+    pub groups: BTreeMap<GroupKey, Group>,
     /// Owners of codes over time, by the code or id in lower case.
     pub codes: HashMap<String, Dated<Option<CodeOwner>>>,
     /// Attributions by hand, by reference, in order of entry.
     pub by_hand: HashMap<String, Vec<ByHand>>,
     /// The last verdict, by reference.
-    pub reviews: HashMap<String, (Verdict, String)>,
+    pub reviews: HashMap<String, Reviewed>,
 }
 
 impl Terms {
@@ -118,6 +125,10 @@ impl Terms {
                     partner.group.enter(seq, at, from, group);
                 }
             }
+            Change::Group { group, name } => self.groups.entry(group).or_default().name = name,
+            Change::Override { program, whose, rules, from } => {
+                self.enter_override(seq, at, program, whose, rules, from);
+            }
             Change::Enrollment { partner, program, status, from } => {
                 let Some(partner) = self.partners.get_mut(&partner) else { return };
                 if let Some((_, dated)) = partner.enrollments.iter_mut().find(|(key, _)| *key == program) {
@@ -136,8 +147,59 @@ impl Terms {
                 self.by_hand.entry(reference).or_default().push(by_hand);
             }
             Change::Review { reference, verdict, note } => {
-                self.reviews.insert(reference, (verdict, note));
+                self.reviews.insert(reference, Reviewed { verdict, note, seq });
             }
         }
     }
+
+    fn enter_override(
+        &mut self,
+        seq: i64,
+        at: Time,
+        program: ProgramKey,
+        whose: Whose,
+        rules: Vec<Rule>,
+        from: Option<Time>,
+    ) {
+        let first = self.programs.get(&program).and_then(|program| program.versions.first());
+        let mut is_first = first.is_some_and(|version| version.published_at == at);
+        let overrides = match whose {
+            Whose::Partner(partner) => {
+                let Some(partner) = self.partners.get_mut(&partner) else { return };
+                is_first |= partner.entered_at == at;
+                &mut partner.overrides
+            }
+            Whose::Group(group) => {
+                let known = self.groups.entry(group);
+                let name = known.key().clone();
+                &mut known.or_insert_with(|| Group { name, ..Group::default() }).overrides
+            }
+        };
+        // Entered together with whom it is for, it is the first value; later it is a change.
+        let from = if is_first { from } else { Some(from.unwrap_or(at)) };
+        overrides.entry(program).or_default().enter(seq, at, from, rules);
+    }
+
+    /// The overrides in force at `at` for a partner in a program: the partner's own, then their group's.
+    pub fn overrides_at(&self, partner: &str, program: &str, at: Time) -> Vec<(Whose, &[Rule])> {
+        let Some(known) = self.partners.get(partner) else { return Vec::new() };
+        let mut found = Vec::new();
+        let own = in_force(&known.overrides, program, at);
+        if !own.is_empty() {
+            found.push((Whose::Partner(partner.to_owned()), own));
+        }
+        let group = known.group.at(at).and_then(Option::as_ref);
+        if let Some((key, group)) = group.and_then(|group| self.groups.get_key_value(group)) {
+            let shared = in_force(&group.overrides, program, at);
+            if !shared.is_empty() {
+                found.push((Whose::Group(key.clone()), shared));
+            }
+        }
+        found
+    }
+}
+
+/// The rules in force, none where there are none.
+fn in_force<'a>(overrides: &'a Overrides, program: &str, at: Time) -> &'a [Rule] {
+    overrides.get(program).and_then(|dated| dated.at(at)).map(Vec::as_slice).unwrap_or_default()
 }

@@ -1,9 +1,11 @@
 //! Partners: who they are, how they are paid, and what they are in.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::dated::Dated;
-use super::program::Status;
+use super::program::{Rule, Status};
 use super::{AmountByCurrency, PartnerKey, ProgramKey};
 use crate::domain::Time;
 use crate::domain::currency::Currency;
@@ -30,6 +32,8 @@ pub struct Profile {
     pub minimum_payout: AmountByCurrency,
     /// Whether payouts wait until somebody releases them.
     pub on_hold: bool,
+    /// What the merchant wants to remember of them; no partner sees it.
+    pub note: Option<String>,
 }
 
 /// How a partner is paid.
@@ -89,6 +93,8 @@ pub struct Partner {
     pub group: Dated<Option<String>>,
     /// The programs they were ever in, in order of entry.
     pub enrollments: Vec<(ProgramKey, Dated<Status>)>,
+    /// The rules that they have before a program's, over time.
+    pub overrides: Overrides,
 }
 
 impl Partner {
@@ -102,6 +108,18 @@ impl Partner {
         self.enrollments.iter().find(|(key, _)| key == program).map(|(_, status)| status)
     }
 }
+
+/// A group of partners. The group that a partner is in need not be one of these.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// Display name; the key where nobody gave it one.
+    pub name: String,
+    /// The rules that its partners have before a program's, over time.
+    pub overrides: Overrides,
+}
+
+/// Rules tried before a program's, by program, over time; none where they ended.
+pub type Overrides = BTreeMap<ProgramKey, Dated<Vec<Rule>>>;
 
 /// A partner named by hand for a payment or customer.
 #[derive(Debug, Clone, PartialEq, Eq)]

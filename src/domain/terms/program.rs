@@ -37,6 +37,12 @@ pub struct ProgramTerms {
     pub price_by: PriceBy,
     /// What the first money after a trial counts as.
     pub trial_conversion: TrialConversion,
+    /// What becomes of a payment whose buyer looks like the partner.
+    #[serde(default)]
+    pub self_referral: SelfReferral,
+    /// When the buyer looks like the partner.
+    #[serde(default)]
+    pub self_referral_match: EmailMatch,
     /// First match wins, line by line.
     pub rules: Vec<Rule>,
 }
@@ -52,6 +58,8 @@ impl Default for ProgramTerms {
             credit: CreditBy::Customer,
             price_by: PriceBy::Customer,
             trial_conversion: TrialConversion::First,
+            self_referral: SelfReferral::Refuse,
+            self_referral_match: EmailMatch::Normalized,
             rules: Vec::new(),
         }
     }
@@ -105,6 +113,32 @@ pub enum TrialConversion {
     First,
     /// A recurring one.
     Recurring,
+}
+
+/// What becomes of a payment whose buyer looks like the partner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfReferral {
+    /// The partner earns nothing for it.
+    #[default]
+    Refuse,
+    /// It earns once a reviewer has said so.
+    Review,
+    /// It earns like any other.
+    Allow,
+}
+
+/// How alike the e-mails of buyer and partner are for a self-referral; each also finds what those before it find.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailMatch {
+    /// The same, trimmed and in lower case.
+    Email,
+    /// The same mailbox: without a `+tag`, and at Google without dots and whichever of its hosts.
+    #[default]
+    Normalized,
+    /// The same host, where it is not one that gives addresses to anybody.
+    Domain,
 }
 
 /// What a payment is, to a rule.

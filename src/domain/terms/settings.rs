@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::AmountByCurrency;
+use crate::domain::currency::Currency;
 
 /// A kind of evidence, for ordering by strength.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct Settings {
     pub evidence_order: Vec<EvidenceKind>,
     /// The Stripe account (`acct_…`) this workspace is for: events that name another are ignored.
     pub account: Option<String>,
+    /// The currency that reports add up in; each currency stands by itself where it is `None`. It moves no entry.
+    pub base_currency: Option<Currency>,
 }
 
 impl Default for Settings {
@@ -77,6 +80,7 @@ impl Default for Settings {
             metadata_aliases: BTreeMap::new(),
             evidence_order: EvidenceKind::DEFAULT_ORDER.to_vec(),
             account: None,
+            base_currency: None,
         }
     }
 }

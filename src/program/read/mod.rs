@@ -1,7 +1,9 @@
 //! Reads the sections of a program file. Each reader notes what is wrong and goes on with a stand-in, so that one run
 //! shows every fault; nothing that was read is used while there is one.
 
+mod group;
 mod node;
+mod overriding;
 mod partner;
 mod rule;
 mod value;
@@ -11,12 +13,12 @@ use toml::de::DeValue;
 
 use self::node::{Node, Section};
 use super::fault::Faults;
-use super::file::{PartnerSection, ProgramSection, WorkspaceSection};
+use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
 use super::valid::STATUS;
-use crate::domain::terms::{Base, CreditBy, PriceBy, ProgramTerms, Touch, TrialConversion};
+use crate::domain::terms::{Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Touch, TrialConversion};
 
-const ROOT: [&str; 3] = ["workspace", "program", "partner"];
-const PROGRAM: [&str; 13] = [
+const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
+const PROGRAM: [&str; 15] = [
     "key",
     "name",
     "status",
@@ -28,6 +30,8 @@ const PROGRAM: [&str; 13] = [
     "credit",
     "price_by",
     "trial_conversion",
+    "self_referral",
+    "self_referral_match",
     "effective_from",
     "rule",
 ];
@@ -39,6 +43,7 @@ const MOST_DAYS: u32 = 3650;
 pub(super) struct Sections {
     pub(super) workspace: Option<WorkspaceSection>,
     pub(super) programs: Vec<ProgramSection>,
+    pub(super) groups: Vec<GroupSection>,
     pub(super) partners: Vec<PartnerSection>,
 }
 
@@ -48,8 +53,9 @@ pub(super) fn document(root: &DeValue<'_>, faults: &mut Faults) -> Sections {
     let tables = |key: &str, faults: &mut Faults| root.get(key).map(|node| node.tables(faults)).unwrap_or_default();
     let workspace = root.get("workspace").and_then(|node| workspace::read(node, faults));
     let programs = tables("program", faults).into_iter().filter_map(|node| program(node, faults)).collect();
+    let groups = tables("group", faults).into_iter().filter_map(|node| group::read(node, faults)).collect();
     let partners = tables("partner", faults).into_iter().filter_map(|node| partner::read(node, faults)).collect();
-    Sections { workspace, programs, partners }
+    Sections { workspace, programs, groups, partners }
 }
 
 fn program(node: Node<'_>, faults: &mut Faults) -> Option<ProgramSection> {
@@ -92,10 +98,17 @@ fn terms(section: &Section<'_>, faults: &mut Faults) -> ProgramTerms {
         price_by: word(section, "price_by", &[("customer", PriceBy::Customer), ("payment", PriceBy::Payment)], faults)
             .unwrap_or(usual.price_by),
         trial_conversion: word(section, "trial_conversion", &TRIAL, faults).unwrap_or(usual.trial_conversion),
+        self_referral: word(section, "self_referral", &SELF_REFERRAL, faults).unwrap_or(usual.self_referral),
+        self_referral_match: word(section, "self_referral_match", &EMAIL_MATCH, faults)
+            .unwrap_or(usual.self_referral_match),
         rules: rule::read_all(section, faults),
     }
 }
 
+const SELF_REFERRAL: [(&str, SelfReferral); 3] =
+    [("refuse", SelfReferral::Refuse), ("review", SelfReferral::Review), ("allow", SelfReferral::Allow)];
+const EMAIL_MATCH: [(&str, EmailMatch); 3] =
+    [("email", EmailMatch::Email), ("normalized", EmailMatch::Normalized), ("domain", EmailMatch::Domain)];
 const TRIAL: [(&str, TrialConversion); 2] =
     [("first", TrialConversion::First), ("recurring", TrialConversion::Recurring)];
 

@@ -4,10 +4,10 @@ use super::super::fault::Faults;
 use super::super::file::{CodeSection, Named, PartnerSection};
 use super::super::valid::{self, METHODS, STATUS};
 use super::node::{Node, Section};
-use super::value;
+use super::{overriding, value};
 use crate::domain::terms::{PayoutMethod, Profile};
 
-const PARTNER: [&str; 14] = [
+const PARTNER: [&str; 16] = [
     "key",
     "name",
     "email",
@@ -22,6 +22,8 @@ const PARTNER: [&str; 14] = [
     "codes",
     "minimum_payout",
     "payout",
+    "note",
+    "override",
 ];
 
 /// Reads the section.
@@ -38,6 +40,7 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<PartnerSection
         group: section.get("group").and_then(|node| node.text("a group's name", faults)),
         programs: section.get("programs").map(|node| programs(&node, faults)).unwrap_or_default(),
         codes: section.get("codes").map(|node| codes(&node, faults)).unwrap_or_default(),
+        overrides: overriding::read_all(&section, faults),
         key: key?,
         spot: section.spot,
     };
@@ -56,6 +59,7 @@ fn profile(section: &Section<'_>, key: Option<&str>, faults: &mut Faults) -> Pro
         payout: None,
         minimum_payout: section.get("minimum_payout").map(|node| value::amounts(&node, faults)).unwrap_or_default(),
         on_hold: false,
+        note: section.get("note").and_then(|node| node.prose("a note", faults)),
     }
 }
 

@@ -9,7 +9,7 @@ use super::node::Node;
 use super::value;
 use crate::domain::terms::{EvidenceKind, MetadataField, Settings};
 
-const WORKSPACE: [&str; 7] = [
+const WORKSPACE: [&str; 8] = [
     "time_zone",
     "minimum_payout",
     "count_direct_payments",
@@ -17,6 +17,7 @@ const WORKSPACE: [&str; 7] = [
     "metadata_aliases",
     "evidence_order",
     "account",
+    "base_currency",
 ];
 const FIELDS: [(&str, MetadataField); 5] = [
     ("partner_key", MetadataField::PartnerKey),
@@ -54,6 +55,7 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<WorkspaceSecti
         account: section
             .get("account")
             .and_then(|node| node.valid("a Stripe account's id", valid::stripe_account, faults)),
+        base_currency: section.get("base_currency").and_then(|node| node.valid("a currency", valid::currency, faults)),
     };
     Some(WorkspaceSection { settings })
 }

@@ -259,3 +259,26 @@ proptest! {
         let _ = parse(&text, "terms.toml").map_err(|error| error.to_string());
     }
 }
+
+#[test]
+fn overrides_that_cannot_count_are_faults() {
+    for (text, fault) in [
+        (
+            "[[partner]]\nkey = \"a\"\nprograms = [\"saas\"]\n[[partner.override]]\nprogram = \"saas\"",
+            "partner[0].override[0]: has no rule: expected at least one [[partner.override.rule]]",
+        ),
+        (
+            "[[partner]]\nkey = \"a\"\n[[partner.override]]\nprogram = \"saas\"\n[[partner.override.rule]]\npercent = 1",
+            "partner[0].override[0].program: the override can never count: partner \"a\" is not in program \"saas\"",
+        ),
+        (
+            "[[group]]\nkey = \"g\"\n[[group.override]]\n[[group.override.rule]]\npercent = 1",
+            "group[0].override[0]: lacks the key `program`: expected the key of the program whose rules it comes before",
+        ),
+    ] {
+        let error = parse(text, "terms.toml").unwrap_err();
+        let told: Vec<String> =
+            error.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
+        assert_eq!(told, [fault]);
+    }
+}

@@ -43,6 +43,65 @@ fn every_change_is_told() {
 }
 
 #[test]
+fn groups_notes_and_the_base_currency_are_told() {
+    let file = "[workspace]\nbase_currency = \"eur\"\n[[group]]\nkey = \"gold\"\nname = \"Gold partners\"\n\
+        [[partner]]\nkey = \"zed\"\ngroup = \"gold\"\nnote = '''\nMet at the fair.\nCalls on Mondays.\n'''";
+    let mut workspace = Workspace::default();
+    let plan = workspace.apply(file);
+    assert_eq!(
+        plan.lines,
+        [
+            "~ workspace: base_currency: none → eur",
+            "+ group gold (Gold partners)",
+            "+ partner zed (zed)",
+            "~ partner zed: group: none → gold"
+        ]
+    );
+    assert!(workspace.plan(file).is_empty());
+    assert_eq!(workspace.terms.partners["zed"].profile.note.as_deref(), Some("Met at the fair.\nCalls on Mondays."));
+    let renamed = workspace.apply("[[group]]\nkey = \"gold\"\n[[partner]]\nkey = \"zed\"\ngroup = \"gold\"");
+    assert_eq!(renamed.lines, ["~ group gold: name: Gold partners → gold"]);
+    assert!(workspace.terms.partners["zed"].profile.note.is_some(), "a note that the file leaves out stays");
+}
+
+#[test]
+fn overrides_are_told_rule_by_rule_and_end_when_left_out() {
+    let rule = |head: &str, percent: &str| format!("[[{head}.override.rule]]\npercent = \"{percent}\"\n");
+    let head = |head: &str| format!("[[{head}.override]]\nprogram = \"saas\"\n");
+    let group = "[[group]]\nkey = \"gold\"\n";
+    let partner = "[[partner]]\nkey = \"zed\"\nprograms = [\"saas\"]\n";
+    let mut workspace = Workspace::default();
+    workspace.apply(SAAS);
+    let whole =
+        [group, &head("group"), &rule("group", "25"), partner, &head("partner"), &rule("partner", "40")].concat();
+    let first = workspace.apply(&whole);
+    assert_eq!(
+        first.lines,
+        [
+            "+ group gold (gold)",
+            "+ group gold: override in program saas",
+            "    + rule 1: any: 25 % for a lifetime",
+            "+ partner zed (zed)",
+            "+ partner zed in program saas",
+            "+ partner zed: override in program saas",
+            "    + rule 1: any: 40 % for a lifetime",
+        ]
+    );
+    assert!(workspace.plan(&whole).is_empty());
+    let other = [group, partner, &head("partner"), &rule("partner", "45")].concat();
+    assert_eq!(
+        workspace.apply(&other).lines,
+        [
+            "- group gold: override in program saas",
+            "~ partner zed: override in program saas",
+            "    - rule 1: any: 40 % for a lifetime",
+            "    + rule 1: any: 45 % for a lifetime",
+        ]
+    );
+    assert!(workspace.plan(&other).is_empty());
+}
+
+#[test]
 fn what_the_file_does_not_name_stays() {
     let mut workspace = Workspace::default();
     workspace.apply(SAAS);

@@ -1,0 +1,121 @@
+//! `/openapi.json` and `/docs`: the reference of the JSON API, made from the handlers themselves.
+
+use axum::Router;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, ObjectBuilder, OpenApi, Ref, Required, ResponseBuilder, Type};
+use utoipa::{OpenApi as _, PartialSchema as _, ToSchema as _};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{App, Problem, v1};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "commission-bridge",
+        description = "Turns what Stripe reports into what partners are owed.\n\nEvery request carries a key \
+                       (`Authorization: Bearer cb_…`) that opens one book, live or test. Amounts are integers in the \
+                       currency's minor units (JPY 500 is 500 yen, USD 500 is 5 dollars), currencies in lower case as \
+                       Stripe writes them, times RFC 3339. Lists are read page by page: `limit`, `starting_after`, \
+                       `has_more`. A POST with an `Idempotency-Key` acts once, however often it is sent within 30 days. \
+                       Objects that can be changed have an `ETag`; with `If-Match` a change is refused if somebody else \
+                       changed the object meanwhile. What goes wrong is answered as `application/problem+json` with a \
+                       stable `code`."
+    ),
+    tags(
+        (name = "workspaces", description = "Merchants: settings, and the secrets of their webhook endpoints"),
+        (name = "programs", description = "Who earns what: programs and their immutable versions"),
+        (name = "partners", description = "Who earns: partners, their enrollments, groups and promotion codes"),
+        (name = "evidence", description = "What ties customers to partners: links, clicks, leads"),
+        (name = "ledger", description = "What was decided and booked: customers, payments, entries, balances"),
+        (name = "review", description = "What people decide: rejections, attributions by hand, adjustments"),
+        (name = "payouts", description = "A month's batch, from the close to the bank"),
+        (name = "events", description = "What Stripe said, and what became of it"),
+        (name = "administration", description = "API keys, audit log, imports"),
+    )
+)]
+struct Frame;
+
+/// The whole document.
+pub fn document() -> OpenApi {
+    let mut document = Frame::openapi();
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    for mut routes in [v1::routes(), v1::webhooks()] {
+        document.merge(routes.to_openapi());
+    }
+    let components = document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
+    let mut components = components;
+    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    let key = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.security_schemes.insert("key".to_owned(), key.into());
+    document.components = Some(components);
+    for (path, item) in &mut document.paths.paths {
+        let is_api = path.starts_with("/v1/");
+        for (method, operation) in operations(item) {
+            complete(operation, is_api, method == "post");
+        }
+    }
+    document
+}
+
+/// The routes of the reference.
+pub(super) fn pages() -> Router<App> {
+    SwaggerUi::new("/docs").url("/openapi.json", document()).into()
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)]
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// What every operation has: the key, the problems, and on a POST the key under which it may be repeated.
+fn complete(operation: &mut Operation, is_api: bool, is_post: bool) {
+    let mut problems = vec![
+        ("400", "The request cannot be read"),
+        ("404", "There is no such object"),
+        ("408", "The body did not arrive in time"),
+        ("413", "The body is too large"),
+        ("500", "A fault of the bridge itself"),
+        ("503", "Try again: see Retry-After"),
+    ];
+    if is_api {
+        problems.extend([
+            ("401", "No key, or none that is valid"),
+            ("403", "The key's role or book does not allow this"),
+            ("409", "What is asked for and what is there do not go together"),
+            ("412", "The object is no longer as If-Match knows it"),
+            ("415", "The body is of another type"),
+            ("422", "A field cannot be meant: `field` says which"),
+            ("429", "The key asks too often: see Retry-After"),
+        ]);
+        operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+        if is_post {
+            let parameter = ParameterBuilder::new()
+                .name("Idempotency-Key")
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some("The same key with the same request acts once; kept for 30 days"))
+                .schema(Some(
+                    ObjectBuilder::new()
+                        .schema_type(Type::String)
+                        .min_length(Some(1))
+                        .max_length(Some(255))
+                        .pattern(Some("^[!-~]+$")),
+                ))
+                .build();
+            operation.parameters.get_or_insert_default().push(parameter.into());
+        }
+    }
+    for (status, description) in problems {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let mut response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+        if matches!(status, "429" | "503") {
+            response =
+                response.header("Retry-After", HeaderBuilder::new().description(Some("Seconds to wait")).build());
+        }
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
+    }
+}
