@@ -21,7 +21,7 @@ const LISTED: usize = 50;
 #[command(after_help = "\
 Columns of a file of your own, in any order; an empty cell says nothing, and what is known stays:
   partners:  key, and any of name, email, legal_name, country, tax_id, vat_id, group, status,
-             on_hold, programs, payout_method, payout_account, payout_currency
+             on_hold, note, programs, payout_method, payout_account, payout_currency
   customers: customer (cus_…, a customer key or an e-mail), partner_key; program, since
   codes:     code, partner_key; program
 

@@ -4,7 +4,7 @@
 use super::fault::{Faults, ImportError};
 
 /// More characters than any cell means.
-const MOST_CELL: usize = 1000;
+const MOST_CELL: usize = 5000;
 
 /// A file's heading and rows.
 #[derive(Debug)]

@@ -79,10 +79,11 @@ fn faults(csv: &[u8], kind: Kind) -> Vec<String> {
 
 #[test]
 fn partners_are_made_and_changed_where_the_file_says_something() {
-    let csv = "\u{feff}Name;key;E-Mail;programs;payout method;payout account\r\n";
-    let csv = csv.replace("E-Mail", "email")
-        + "Acme;acme;;shop;;\r\n\"Birch; Sons\";birch;ann@birch.example;saas shop;wise;ann@birch.example\r\n;;;;;\r\n";
-    let (format, plan) = planned(&csv, Kind::Partners, None, None);
+    let csv = "\u{feff}Name;key;email;programs;payout method;payout account;note\r\n\
+               Acme;acme;;shop;;;\r\n\
+               \"Birch; Sons\";birch;ann@birch.example;saas shop;wise;ann@birch.example;\"met\nin May\"\r\n\
+               ;;;;;;\r\n";
+    let (format, plan) = planned(csv, Kind::Partners, None, None);
     assert_eq!(format, Format::Bridge);
     assert_eq!(plan.lines, ["~ partner acme: name, programs", "+ partner birch (saas, shop)"]);
     assert_eq!(plan.counts, Counts { created: 1, updated: 1, unchanged: 0 });
@@ -91,7 +92,8 @@ fn partners_are_made_and_changed_where_the_file_says_something() {
     let acme = &terms.partners["acme"].profile;
     assert_eq!((acme.name.as_str(), acme.email.as_deref()), ("Acme", Some("pay@acme.example")));
     assert_eq!(acme.payout.as_ref().unwrap().account.as_deref(), Some("money@acme.example"));
-    assert_eq!(terms.partners["birch"].profile.name, "Birch; Sons");
+    let birch = &terms.partners["birch"].profile;
+    assert_eq!((birch.name.as_str(), birch.note.as_deref()), ("Birch; Sons", Some("met\nin May")));
 }
 
 #[test]

@@ -115,6 +115,7 @@ impl Planner<'_> {
             vat_id: kept(&row.vat_id, &before.vat_id),
             payout: self.payout(row, before.payout.as_ref()),
             on_hold: row.on_hold.unwrap_or(before.on_hold),
+            note: kept(&row.note, &before.note),
             ..before.clone()
         }
     }
@@ -179,6 +180,7 @@ fn differences(before: &Profile, after: &Profile) -> Vec<&'static str> {
         ("vat_id", before.vat_id == after.vat_id),
         ("payout", before.payout == after.payout),
         ("on_hold", before.on_hold == after.on_hold),
+        ("note", before.note == after.note),
     ];
     all.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
