@@ -1,7 +1,11 @@
 //! What people enter, through whatever door: checked against the terms as they are, appended to the log, and written
 //! into the audit log, in one transaction.
 
+pub mod apply;
 pub mod keys;
+pub mod partners;
+pub mod programs;
+pub mod workspaces;
 
 use serde_json::Value;
 
@@ -9,6 +13,7 @@ use crate::clock::Clock;
 use crate::domain::Time;
 use crate::domain::terms::{Change, Terms};
 use crate::ids::Ids;
+use crate::program::json::Fault;
 use crate::store::audit::{self, Act, By};
 use crate::store::changes::{self, Entering, Keyed};
 use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, payouts};
@@ -27,6 +32,9 @@ pub enum Refused {
         /// What is wrong, and what was expected.
         detail: String,
     },
+    /// Several cannot.
+    #[error("{}", .0.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect::<Vec<_>>().join("\n"))]
+    Faults(Vec<Fault>),
     /// What is asked for and what is there do not go together.
     #[error("{detail}")]
     Conflict {

@@ -32,10 +32,12 @@ pub use problem::Problem;
 use crate::admin::Session;
 use crate::clock::Clock;
 use crate::config::Secret;
+use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::intake::Inbox;
 use crate::ledger::Ledger;
-use crate::store::Db;
+use crate::store::api_keys::Role;
+use crate::store::{Db, Mode, entries};
 
 /// The workspace that the first start makes.
 pub const DEFAULT_WORKSPACE: &str = "default";
@@ -119,6 +121,22 @@ impl App {
     pub(crate) async fn session(&self, caller: &auth::Caller) -> Result<Session, Problem> {
         let book = (caller.workspace(), caller.mode());
         Ok(Session::begin(&self.db, &self.clock, &self.ids, book, caller.author()).await?)
+    }
+
+    /// The terms as they are.
+    pub(crate) async fn terms(&self, caller: &auth::Caller) -> Result<Arc<Terms>, Problem> {
+        let mut tx = self.db.read().await?;
+        Ok(self.db.terms(&mut tx, caller.workspace()).await?)
+    }
+
+    /// Lets administrators change the terms, which both books share: once there is live money, with a live key only.
+    pub(crate) async fn may_change_terms(&self, caller: &auth::Caller) -> Result<(), Problem> {
+        caller.must_be(Role::Admin)?;
+        if caller.mode() == Mode::Live {
+            return Ok(());
+        }
+        let mut tx = self.db.read().await?;
+        if entries::any(&mut tx, caller.workspace(), Mode::Live).await? { caller.may_open(Mode::Live) } else { Ok(()) }
     }
 
     /// Tells whoever settles that customers may be due.

@@ -38,8 +38,7 @@ pub fn section(kind: &'static str, fields: &Map<String, Value>) -> Result<Progra
     let document = json!({ kind: if is_one { fields } else { json!([fields]) } });
     let text =
         toml::to_string(&document).map_err(|error| vec![Fault { field: String::new(), detail: error.to_string() }])?;
-    let prefix = if is_one { format!("{kind}.") } else { format!("{kind}[0].") };
-    parse_with(&text, "", Faults::in_minor_units()).map_err(|error| as_in_json(error, &prefix))
+    parse_with(&text, "", Faults::in_minor_units()).map_err(|error| self::faults(kind, error))
 }
 
 /// Renames lists of tables, and leaves out what is null.
@@ -67,6 +66,15 @@ fn as_in_a_file(value: &Value, path: &str, faults: &mut Vec<Fault>) -> Value {
         }
         other => other.clone(),
     }
+}
+
+/// The faults of a file that was made of one section.
+pub fn faults(kind: &str, error: FileError) -> Vec<Fault> {
+    as_in_json(error, &prefix_of(kind))
+}
+
+fn prefix_of(kind: &str) -> String {
+    if kind == "workspace" { format!("{kind}.") } else { format!("{kind}[0].") }
 }
 
 fn as_in_json(error: FileError, prefix: &str) -> Vec<Fault> {

@@ -268,6 +268,18 @@ pub async fn page(
     }))
 }
 
+/// Whether a book has any line.
+pub async fn any(tx: &mut Tx, workspace: WorkspaceId, mode: Mode) -> Result<bool, StoreError> {
+    let found: Option<String> = on!(tx, conn => {
+        sqlx::query_scalar("SELECT entry_id FROM entries WHERE workspace_id = $1 AND mode = $2 ORDER BY entry_id LIMIT 1")
+            .bind(workspace.0)
+            .bind(mode.as_i64())
+            .fetch_optional(conn)
+            .await?
+    });
+    Ok(found.is_some())
+}
+
 /// A page of one book, or of one partner in it, the newest first, behind `before`.
 pub async fn newest(
     tx: &mut Tx,

@@ -5,7 +5,7 @@ use super::super::file::GroupSection;
 use super::node::Node;
 use super::{overriding, value};
 
-const GROUP: [&str; 3] = ["key", "name", "override"];
+pub(crate) const GROUP: [&str; 3] = ["key", "name", "override"];
 
 /// Reads the section.
 pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<GroupSection> {

@@ -1,13 +1,13 @@
 //! Reads the sections of a program file. Each reader notes what is wrong and goes on with a stand-in, so that one run
 //! shows every fault; nothing that was read is used while there is one.
 
-mod group;
+pub(super) mod group;
 mod node;
-mod overriding;
-mod partner;
-mod rule;
+pub(super) mod overriding;
+pub(super) mod partner;
+pub(super) mod rule;
 mod value;
-mod workspace;
+pub(super) mod workspace;
 
 use toml::de::DeValue;
 
@@ -18,7 +18,7 @@ use super::valid::STATUS;
 use crate::domain::terms::{Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Touch, TrialConversion};
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
-const PROGRAM: [&str; 15] = [
+pub(crate) const PROGRAM: [&str; 15] = [
     "key",
     "name",
     "status",

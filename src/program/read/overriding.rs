@@ -5,7 +5,7 @@ use super::super::file::{Named, OverrideSection};
 use super::node::{Node, Section};
 use super::rule;
 
-const OVERRIDE: [&str; 2] = ["program", "rule"];
+pub(crate) const OVERRIDE: [&str; 2] = ["program", "rule"];
 
 /// All overrides of a partner or group, one for each program.
 pub(super) fn read_all(section: &Section<'_>, faults: &mut Faults) -> Vec<OverrideSection> {

@@ -7,7 +7,7 @@ use super::node::{Node, Section};
 use super::{overriding, value};
 use crate::domain::terms::{PayoutMethod, Profile};
 
-const PARTNER: [&str; 16] = [
+pub(crate) const PARTNER: [&str; 16] = [
     "key",
     "name",
     "email",

@@ -7,7 +7,7 @@ use super::node::{Node, Section};
 use super::value;
 use crate::domain::terms::{AmountByCurrency, Duration, Earn, Kind, Rule};
 
-const RULE: [&str; 13] = [
+pub(crate) const RULE: [&str; 13] = [
     "key",
     "on",
     "product",
