@@ -90,7 +90,8 @@ fn decode_base64(value: &str) -> String {
         .map_or_else(|| value.to_owned(), |text| text.trim().to_owned())
 }
 
-fn is_placeholder(value: &str) -> bool {
+/// Whether a customer key says nothing.
+pub fn is_placeholder(value: &str) -> bool {
     PLACEHOLDERS.contains(&value.to_lowercase().as_str())
 }
 

@@ -151,7 +151,7 @@ impl fmt::Display for Problem {
 }
 
 /// The word of `words` that was probably meant.
-pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     words
         .iter()
