@@ -1,10 +1,12 @@
 //! What people enter, through whatever door: checked against the terms as they are, appended to the log, and written
 //! into the audit log, in one transaction.
 
+pub mod adjustments;
 pub mod apply;
 pub mod keys;
 pub mod partners;
 pub mod programs;
+pub mod reviews;
 pub mod workspaces;
 
 use serde_json::Value;

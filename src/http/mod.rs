@@ -37,7 +37,7 @@ use crate::ids::Ids;
 use crate::intake::Inbox;
 use crate::ledger::Ledger;
 use crate::store::api_keys::Role;
-use crate::store::{Db, Mode, entries};
+use crate::store::{Db, Mode, StoreError, entries, refs};
 
 /// The workspace that the first start makes.
 pub const DEFAULT_WORKSPACE: &str = "default";
@@ -137,6 +137,23 @@ impl App {
         }
         let mut tx = self.db.read().await?;
         if entries::any(&mut tx, caller.workspace(), Mode::Live).await? { caller.may_open(Mode::Live) } else { Ok(()) }
+    }
+
+    /// Settles the customer that a reference is of; where that does not work out now, the workers do it soon.
+    pub(crate) async fn settle_at_once(&self, caller: &auth::Caller, reference: &str) {
+        let settled = async {
+            let mut tx = self.db.read().await?;
+            let owners = refs::owners(&mut tx, caller.workspace(), [(caller.mode(), reference)]).await?;
+            tx.rollback().await?;
+            for (_, customer) in owners {
+                self.ledger().settle_at_once(caller.workspace(), &customer).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = settled.await {
+            tracing::warn!(%error, "what was decided by hand is settled a moment later");
+        }
+        self.wake();
     }
 
     /// Tells whoever settles that customers may be due.

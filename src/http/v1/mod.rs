@@ -1,5 +1,6 @@
 //! The JSON API, one file per resource.
 
+mod adjustments;
 mod api_keys;
 mod audit_log;
 mod balances;
@@ -10,6 +11,7 @@ mod groups;
 mod partners;
 mod payments;
 mod programs;
+mod reviews;
 mod shapes;
 mod workspaces;
 
@@ -67,6 +69,8 @@ fn status_word(status: Status) -> &'static str {
 /// Every route that takes a key.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(adjustments::list, adjustments::create))
+        .routes(routes!(adjustments::get))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(audit_log::list))
@@ -84,6 +88,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(programs::archive))
         .routes(routes!(programs::versions, programs::publish))
         .routes(routes!(programs::version))
+        .routes(routes!(reviews::reject))
+        .routes(routes!(reviews::restore))
+        .routes(routes!(reviews::attribute_payment))
+        .routes(routes!(reviews::attribute_customer))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::secrets, workspaces::add_secret))
