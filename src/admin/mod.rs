@@ -105,6 +105,12 @@ impl Session {
         Ok(Desk { terms: Terms::clone(&terms), session: self })
     }
 
+    /// The transaction, and who writes in it.
+    pub fn parts(&mut self) -> (&mut Tx, By<'_>) {
+        let by = By { workspace: self.workspace, author: &self.author, now: self.now, ids: &self.ids };
+        (&mut self.tx, by)
+    }
+
     /// Writes into the audit log.
     ///
     /// # Errors
@@ -116,9 +122,9 @@ impl Session {
         before: Option<Value>,
         after: Option<Value>,
     ) -> Result<(), StoreError> {
-        let by = By { workspace: self.workspace, author: &self.author, now: self.now, ids: &self.ids };
         let act = Act { action, object, object_id: object_id.to_owned(), before, after };
-        audit::append(&mut self.tx, by, &[act]).await
+        let (tx, by) = self.parts();
+        audit::append(tx, by, &[act]).await
     }
 
     /// Makes everything durable.

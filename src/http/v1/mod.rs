@@ -4,6 +4,7 @@ mod adjustments;
 mod api_keys;
 mod audit_log;
 mod balances;
+mod batches;
 mod codes;
 mod enrollments;
 mod entries;
@@ -75,6 +76,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(audit_log::list))
         .routes(routes!(balances::list))
+        .routes(routes!(batches::list, batches::close))
+        .routes(routes!(batches::get))
+        .routes(routes!(batches::payouts_of))
+        .routes(routes!(batches::approve))
+        .routes(routes!(batches::mark_paid))
+        .routes(routes!(batches::export))
         .routes(routes!(codes::list, codes::give))
         .routes(routes!(codes::get, codes::take))
         .routes(routes!(enrollments::list, enrollments::enroll))
