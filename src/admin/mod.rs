@@ -2,6 +2,7 @@
 //! into the audit log, in one transaction.
 
 pub mod apply;
+pub mod imports;
 pub mod keys;
 pub mod partners;
 pub mod programs;
