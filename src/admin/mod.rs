@@ -3,6 +3,7 @@
 
 pub mod adjustments;
 pub mod apply;
+pub mod imports;
 pub mod keys;
 pub mod partners;
 pub mod programs;

@@ -9,9 +9,9 @@ use super::Failure;
 use super::context::{Context, DEFAULT_WORKSPACE, Which};
 use super::out::outln;
 use super::table::{many, print_json};
+use crate::admin::imports::{self, ImportFailure, Imported};
 use crate::config::Config;
 use crate::imports::{Format, ImportFile, Kind, read};
-use crate::ledger::imports::{ImportFailure, Imported, Importing};
 
 /// How many changes are listed; the rest are counted.
 const LISTED: usize = 50;
@@ -53,20 +53,11 @@ pub struct Arguments {
 
 pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let (name, bytes) = load(&arguments.file)?;
-    let refused = |error: crate::imports::ImportError| Failure::Said(error.to_string());
-    let file = read(&bytes, arguments.kind, arguments.format, &name).map_err(refused)?;
+    let file = read(&bytes, arguments.kind, arguments.format, &name);
+    let file = file.map_err(|error| Failure::Said(error.to_string()))?;
     let which = Which { workspace: arguments.workspace.clone(), mode: None };
     let context = Context::open(config, &which).await?;
-    let importing = Importing {
-        workspace: context.workspace,
-        author: "cli",
-        program: arguments.program.as_deref(),
-        dry_run: arguments.dry_run,
-    };
-    let imported = context.ledger().import(&file, &importing).await.map_err(|failure| match failure {
-        ImportFailure::File(error) => refused(error),
-        ImportFailure::Store(error) => error.into(),
-    })?;
+    let imported = import(&context, &file, arguments).await?;
     if arguments.json {
         print_json(&imported.json(&file))?;
     } else {
@@ -76,6 +67,23 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
         context.catch_up().await?;
     }
     Ok(())
+}
+
+async fn import(context: &Context, file: &ImportFile, arguments: &Arguments) -> Result<Imported, Failure> {
+    let failed = |failure| match failure {
+        ImportFailure::File(error) => Failure::Said(error.to_string()),
+        ImportFailure::Store(error) => Failure::Store(error),
+    };
+    let program = arguments.program.as_deref();
+    if arguments.dry_run {
+        let mut tx = context.db.read().await?;
+        let terms = context.db.terms(&mut tx, context.workspace).await?;
+        return imports::try_out(&mut tx, context.workspace, &terms, file, program).await.map_err(failed);
+    }
+    let mut session = context.session().await?;
+    let imported = imports::apply(&mut session.desk().await?, file, program).await.map_err(failed)?;
+    session.commit().await?;
+    Ok(imported)
 }
 
 fn load(file: &PathBuf) -> Result<(String, Vec<u8>), Failure> {

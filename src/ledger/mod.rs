@@ -6,7 +6,6 @@ pub mod loose;
 mod plan;
 
 pub mod explain;
-pub mod imports;
 pub mod record;
 pub mod resettle;
 pub mod settle;
