@@ -9,11 +9,13 @@ mod codes;
 mod enrollments;
 mod entries;
 mod groups;
+mod imports;
 mod partners;
 mod payments;
 mod programs;
 mod reviews;
 mod shapes;
+mod simulate;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -88,6 +90,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(entries::list))
         .routes(routes!(groups::list, groups::enter))
         .routes(routes!(groups::get))
+        .routes(routes!(imports::import))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(programs::list, programs::create))
@@ -99,6 +102,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reviews::restore))
         .routes(routes!(reviews::attribute_payment))
         .routes(routes!(reviews::attribute_customer))
+        .routes(routes!(simulate::simulate))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::secrets, workspaces::add_secret))
