@@ -11,6 +11,7 @@ use crate::http;
 #[command(after_help = "Example:\n  commission-bridge openapi > openapi.json")]
 pub struct Arguments {}
 
+/// Prints it.
 pub fn run(_: &Arguments) -> Result<(), Failure> {
     out!("{}", text().map_err(|error| Failure::Said(error.to_string()))?);
     Ok(())
