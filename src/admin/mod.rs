@@ -1,7 +1,13 @@
 //! What people enter, through whatever door: checked against the terms as they are, appended to the log, and written
 //! into the audit log, in one transaction.
 
+pub mod clicks;
+pub mod evidence;
 pub mod keys;
+pub mod leads;
+pub mod links;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -83,6 +89,14 @@ impl Session {
     ) -> Result<Self, StoreError> {
         let tx = db.write(Urgency::Now).await?;
         Ok(Self { tx, workspace, mode, author, now: clock.now(), ids: ids.clone(), db: db.clone() })
+    }
+
+    /// The terms as they are. They may change before this session ends: what they hold stays, but for its status.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn terms(&mut self) -> Result<Arc<Terms>, StoreError> {
+        self.db.terms(&mut self.tx, self.workspace).await
     }
 
     /// Takes the log's lock: from now on the terms stand still until this session ends.

@@ -1,4 +1,4 @@
-//! HTTP: the Stripe webhook endpoint, the JSON API, and what watches the service.
+//! HTTP: the Stripe webhook endpoint, the JSON API, what visitors meet, and what watches the service.
 
 pub mod auth;
 
@@ -8,6 +8,7 @@ mod health;
 mod openapi;
 mod problem;
 mod query;
+mod tracking;
 mod v1;
 mod webhook;
 
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::Secret;
 use crate::ids::Ids;
 use crate::intake::Inbox;
+use crate::intake::clicks::Clicks;
 use crate::ledger::Ledger;
 use crate::store::Db;
 
@@ -52,6 +54,8 @@ pub struct App {
     pub db: Db,
     /// The way in for events.
     pub inbox: Inbox,
+    /// The way in for clicks.
+    pub clicks: Clicks,
     /// Signing secrets of workspace `default` beside those that are stored, comma-separated; may be empty.
     pub secrets: Secret,
     /// The time.
@@ -68,6 +72,7 @@ pub struct App {
     wake: Arc<Notify>,
     known_keys: guard::KnownKeys,
     endpoints: webhook::Endpoints,
+    ways: tracking::Ways,
 }
 
 /// How a service is set up.
@@ -90,14 +95,24 @@ pub struct Counters {
     bad_signature: AtomicU64,
     refused: AtomicU64,
     unavailable: AtomicU64,
+    clicks_stored: AtomicU64,
+    clicks_lost: AtomicU64,
 }
 
 impl App {
     /// Puts the parts together. `wake` is told when customers may be due.
-    pub fn new(db: Db, inbox: Inbox, settings: Settings, clock: Clock, ids: Ids, wake: Arc<Notify>) -> Self {
+    pub fn new(
+        db: Db,
+        (inbox, clicks): (Inbox, Clicks),
+        settings: Settings,
+        clock: Clock,
+        ids: Ids,
+        wake: Arc<Notify>,
+    ) -> Self {
         Self {
             db,
             inbox,
+            clicks,
             secrets: settings.secrets,
             clock,
             ids,
@@ -107,6 +122,7 @@ impl App {
             wake,
             known_keys: guard::KnownKeys::default(),
             endpoints: webhook::Endpoints::default(),
+            ways: tracking::Ways::default(),
         }
     }
 
@@ -130,10 +146,12 @@ impl App {
     pub fn router(self) -> Router {
         let (api, _) = v1::routes().split_for_parts();
         let (webhooks, _) = v1::webhooks().split_for_parts();
+        let (tracking, _) = tracking::routes().split_for_parts();
         let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
         Router::new()
             .merge(api)
             .merge(webhooks)
+            .merge(tracking)
             .merge(openapi::pages())
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

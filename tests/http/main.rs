@@ -7,7 +7,11 @@
 mod blackbox;
 
 mod api;
+mod clicks;
 mod crash;
+mod evidence;
+mod leads;
+mod links;
 mod server;
 mod shapes;
 mod webhook;

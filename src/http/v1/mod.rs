@@ -3,7 +3,10 @@
 mod api_keys;
 mod audit_log;
 mod balances;
+mod clicks;
 mod entries;
+mod leads;
+mod links;
 mod payments;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +22,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(audit_log::list))
         .routes(routes!(balances::list))
+        .routes(routes!(clicks::list, clicks::create))
+        .routes(routes!(clicks::get))
         .routes(routes!(entries::list))
+        .routes(routes!(leads::list, leads::create))
+        .routes(routes!(leads::get))
+        .routes(routes!(links::list, links::create))
+        .routes(routes!(links::get, links::update))
         .routes(routes!(payments::explain))
 }
 
