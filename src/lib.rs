@@ -6,7 +6,7 @@
 //! 1. [`stripe`]: what Stripe says, in every API version, as facts. Plain functions.
 //! 2. [`domain`]: facts to decisions to ledger lines. Plain functions, no clock, no database.
 //! 3. [`ledger`]: `record` (events to facts) and `settle` (facts to entries), in batches.
-//! 4. [`payouts`]: a month's batch and its files.
+//! 4. [`payouts`]: a month's batch and its files; [`imports`]: another tool's exports, moving in.
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 6. [`store`]: the only room that knows a database.
 //!
@@ -19,6 +19,7 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod ids;
+pub mod imports;
 pub mod intake;
 pub mod ledger;
 pub mod payouts;

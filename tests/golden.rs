@@ -204,6 +204,13 @@ fn differences(check: &Check, groups: &[Vec<EventFacts>], terms: &Terms, lookups
             if sum != decision.amount {
                 wrong.push(format!("{}: the steps add up to {sum}, not {}", decision.reference, decision.amount));
             }
+            for share in &decision.shares {
+                let sum: i64 = share.steps.iter().map(|step| step.amount).sum();
+                if sum != share.amount {
+                    wrong
+                        .push(format!("{}: a share's steps add up to {sum}, not {}", decision.reference, share.amount));
+                }
+            }
         }
         got.extend(payments.iter().map(Got::from));
     }

@@ -70,7 +70,7 @@ fn the_pure_middle_stays_pure() {
         "std::fs",
         "std::env",
     ];
-    for folder in ["src/domain", "src/stripe", "src/program"] {
+    for folder in ["src/domain", "src/stripe", "src/program", "src/imports"] {
         forbid(folder, &impure, "these rooms are plain functions over plain data");
     }
 }
@@ -78,7 +78,7 @@ fn the_pure_middle_stays_pure() {
 #[test]
 fn arrows_run_downwards() {
     let outer = ["crate::cli", "crate::http", "crate::worker", "crate::intake", "crate::ledger", "crate::store"];
-    for folder in ["src/domain", "src/stripe", "src/program"] {
+    for folder in ["src/domain", "src/stripe", "src/program", "src/imports"] {
         forbid(folder, &outer, "the middle knows nothing of what is around it");
     }
     forbid(
@@ -133,7 +133,7 @@ fn the_oracle_is_independent() {
 
 #[test]
 fn money_is_never_a_float() {
-    for folder in ["src/domain", "src/stripe", "src/ledger", "src/payouts", "src/program"] {
+    for folder in ["src/domain", "src/stripe", "src/ledger", "src/payouts", "src/program", "src/imports"] {
         forbid(folder, &["f32", "f64"], "money and rates are integers and decimals");
     }
 }

@@ -1,11 +1,18 @@
 //! What people enter, through whatever door: checked against the terms as they are, appended to the log, and written
 //! into the audit log, in one transaction.
 
+pub mod adjustments;
+pub mod apply;
 pub mod clicks;
 pub mod evidence;
+pub mod imports;
 pub mod keys;
 pub mod leads;
 pub mod links;
+pub mod partners;
+pub mod programs;
+pub mod reviews;
+pub mod workspaces;
 
 use std::sync::Arc;
 
@@ -15,6 +22,7 @@ use crate::clock::Clock;
 use crate::domain::Time;
 use crate::domain::terms::{Change, Terms};
 use crate::ids::Ids;
+use crate::program::json::Fault;
 use crate::store::audit::{self, Act, By};
 use crate::store::changes::{self, Entering, Keyed};
 use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, payouts};
@@ -33,6 +41,9 @@ pub enum Refused {
         /// What is wrong, and what was expected.
         detail: String,
     },
+    /// Several cannot.
+    #[error("{}", .0.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect::<Vec<_>>().join("\n"))]
+    Faults(Vec<Fault>),
     /// What is asked for and what is there do not go together.
     #[error("{detail}")]
     Conflict {
@@ -109,6 +120,12 @@ impl Session {
         Ok(Desk { terms: Terms::clone(&terms), session: self })
     }
 
+    /// The transaction, and who writes in it.
+    pub fn parts(&mut self) -> (&mut Tx, By<'_>) {
+        let by = By { workspace: self.workspace, author: &self.author, now: self.now, ids: &self.ids };
+        (&mut self.tx, by)
+    }
+
     /// Writes into the audit log.
     ///
     /// # Errors
@@ -120,9 +137,9 @@ impl Session {
         before: Option<Value>,
         after: Option<Value>,
     ) -> Result<(), StoreError> {
-        let by = By { workspace: self.workspace, author: &self.author, now: self.now, ids: &self.ids };
         let act = Act { action, object, object_id: object_id.to_owned(), before, after };
-        audit::append(&mut self.tx, by, &[act]).await
+        let (tx, by) = self.parts();
+        audit::append(tx, by, &[act]).await
     }
 
     /// Makes everything durable.

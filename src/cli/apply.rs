@@ -9,14 +9,13 @@ use super::Failure;
 use super::context::{Context, Which};
 use super::out::outln;
 use super::table::{self, Align, Rows, many};
+use crate::admin::{self, apply::NotApplied};
 use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{Entered, Terms};
 use crate::ledger::simulate::{self, Moved};
 use crate::program::{self, Plan, ProgramFile, RepriceClosed};
-use crate::store::changes::{self, Entering};
-use crate::store::{Mode, Urgency, payouts};
 
 /// Apply a program file: prints the plan, then applies it. The same file twice changes nothing.
 #[derive(Debug, Args)]
@@ -67,16 +66,13 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
 
 /// Applies a file in one transaction, planned against the terms as they are at that moment; tells how many changes.
 pub async fn apply(context: &Context, file: &ProgramFile, reprice: RepriceClosed) -> Result<usize, Failure> {
-    let now = context.clock.now();
-    let closed_until = closed_until(context).await?;
-    let mut tx = context.db.write(Urgency::Now).await?;
-    let mut terms = changes::terms_for_change(&mut tx, context.workspace).await?;
-    let plan = program::plan(file, &terms, now, closed_until, reprice);
-    let plan = plan.map_err(|error| Failure::Said(error.to_string()))?;
-    let entering = Entering { workspace: context.workspace, author: "cli", now, ids: &context.ids };
-    let count = changes::append(&mut tx, &entering, &mut terms, &plan.changes).await?;
-    tx.commit().await?;
-    Ok(count)
+    let mut session = context.session().await?;
+    let plan = admin::apply::apply(&mut session.desk().await?, file, reprice).await.map_err(|error| match error {
+        NotApplied::File(error) => Failure::Said(error.to_string()),
+        NotApplied::Store(error) => Failure::Store(error),
+    })?;
+    session.commit().await?;
+    Ok(plan.changes.len())
 }
 
 async fn planned(context: &Context, file: &ProgramFile, reprice: RepriceClosed) -> Result<(Plan, Arc<Terms>), Failure> {
@@ -86,11 +82,9 @@ async fn planned(context: &Context, file: &ProgramFile, reprice: RepriceClosed) 
     Ok((plan.map_err(|error| Failure::Said(error.to_string()))?, terms))
 }
 
-/// The end of the last closed month of the live book: what is tried out in the test book binds nobody.
 async fn closed_until(context: &Context) -> Result<Option<Time>, Failure> {
     let mut tx = context.db.read().await?;
-    let batches = payouts::batches(&mut tx, context.workspace, Mode::Live).await?;
-    Ok(batches.first().map(payouts::Batch::period_end))
+    Ok(admin::closed_until(&mut tx, context.workspace).await?)
 }
 
 /// What the plan would move of what is booked, per partner and currency.

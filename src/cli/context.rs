@@ -13,7 +13,7 @@ use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::store::changes::TermsCache;
-use crate::store::{Db, Mode, Urgency, WorkspaceId, events, workspaces};
+use crate::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
 use crate::worker::Worker;
 
 pub use crate::http::DEFAULT_WORKSPACE;
@@ -114,9 +114,7 @@ pub async fn find_workspace(db: &Db, clock: &Clock, key: &str) -> Result<Workspa
     Ok(made)
 }
 
-/// Live once it has events, else test.
 async fn usual_mode(db: &Db, workspace: WorkspaceId) -> Result<Mode, Failure> {
     let mut tx = db.read().await?;
-    let live = !events::list(&mut tx, workspace, Mode::Live, None, None, 1).await?.is_empty();
-    Ok(if live { Mode::Live } else { Mode::Test })
+    Ok(workspaces::usual_mode(&mut tx, workspace).await?)
 }

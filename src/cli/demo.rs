@@ -234,11 +234,13 @@ async fn explain_some(context: &Context, sample: &Business) -> Result<(), Failur
 
 /// Closes the last full month, approves it and prints the payout file.
 async fn month_end(context: &Context) -> Result<(), Failure> {
-    let ledger = context.ledger();
     let zone = context.terms().await?.current_settings().time_zone;
     let month = Month::containing(context.clock.now(), zone).previous();
-    let (batch, _) = batch::close(&ledger, context.workspace, context.mode, month).await?;
-    let (batch, _) = batch::approve(&ledger, context.workspace, context.mode, &batch.batch_id).await?;
+    let mut session = context.session().await?;
+    let (tx, by) = session.parts();
+    let (batch, _) = batch::close(tx, by, context.mode, month).await?;
+    let (batch, _) = batch::approve(tx, by, context.mode, &batch.batch_id).await?;
+    session.commit().await?;
     payouts::show(context, &batch, false).await?;
     outln!("\nThe payout file (payouts export {month} --format generic):\n");
     let mut tx = context.db.read().await?;

@@ -83,6 +83,9 @@ fn print_text(explained: &Explained) {
         outln!("  partner     {partner} (program {program})");
     }
     outln!("  commission  {}", money(decision.amount));
+    for share in &decision.shares {
+        outln!("  {:<10}  {} for {}", share.component.as_str(), money(share.amount), share.partner);
+    }
     outln!("\nHow that came about");
     for line in &decision.trace {
         outln!("  · {line}");

@@ -11,6 +11,7 @@ mod doctor;
 mod events;
 mod explain;
 mod import;
+mod imports;
 mod ledger;
 mod out;
 mod payouts;
@@ -64,6 +65,8 @@ enum Command {
     /// Import clicks, so that click ids name partners
     #[command(subcommand)]
     Clicks(clicks::Command),
+    /// Import partners, customers and codes from a CSV file or another tool's export
+    Import(imports::Arguments),
     /// Say why a payment was credited, or was not
     Explain(explain::Arguments),
     /// Show what each partner has
@@ -164,6 +167,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
         Command::Clicks(command) => clicks::run(&config, command).await,
+        Command::Import(arguments) => imports::run(&config, &arguments).await,
         Command::Explain(arguments) => explain::run(&config, &arguments).await,
         Command::Balances(arguments) => balances::run(&config, &arguments).await,
         Command::Ledger(command) => ledger::run(&config, command).await,

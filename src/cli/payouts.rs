@@ -139,7 +139,10 @@ async fn close(config: &Config, arguments: &Close) -> Result<(), Failure> {
     let context = Context::open(config, &arguments.which).await?;
     context.catch_up().await?;
     context.say_book(&arguments.which);
-    let (batch, done) = batch::close(&context.ledger(), context.workspace, context.mode, arguments.month).await?;
+    let mut session = context.session().await?;
+    let (tx, by) = session.parts();
+    let (batch, done) = batch::close(tx, by, context.mode, arguments.month).await?;
+    session.commit().await?;
     say_done(done, &format!("{} was closed before; nothing was changed", batch.month));
     show(&context, &batch, arguments.json).await
 }
@@ -147,7 +150,10 @@ async fn close(config: &Config, arguments: &Close) -> Result<(), Failure> {
 async fn approve(config: &Config, arguments: &Named) -> Result<(), Failure> {
     let context = Context::open(config, &arguments.which).await?;
     context.say_book(&arguments.which);
-    let (batch, done) = batch::approve(&context.ledger(), context.workspace, context.mode, &arguments.batch).await?;
+    let mut session = context.session().await?;
+    let (tx, by) = session.parts();
+    let (batch, done) = batch::approve(tx, by, context.mode, &arguments.batch).await?;
+    session.commit().await?;
     say_done(done, &format!("{} was approved before; nothing was changed", batch.month));
     show(&context, &batch, arguments.json).await
 }
@@ -160,8 +166,10 @@ async fn mark_paid(config: &Config, arguments: &MarkPaid) -> Result<(), Failure>
         currency: arguments.currency,
         external_id: arguments.external_id.as_deref(),
     };
-    let ledger = context.ledger();
-    let (batch, marked) = batch::mark_paid(&ledger, context.workspace, context.mode, &arguments.batch, &paid).await?;
+    let mut session = context.session().await?;
+    let (tx, by) = session.parts();
+    let (batch, marked) = batch::mark_paid(tx, by, context.mode, &arguments.batch, &paid).await?;
+    session.commit().await?;
     note!("{} marked as paid", many(marked, "payout"));
     show(&context, &batch, arguments.json).await
 }
@@ -183,7 +191,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
     }
     let batches = payouts::batches(&mut tx, context.workspace, context.mode).await?;
     if arguments.json {
-        let list: Vec<serde_json::Value> = batches.iter().map(batch_json).collect();
+        let list: Vec<serde_json::Value> = batches.iter().map(Batch::json).collect();
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "batches": list }));
     }
     if batches.is_empty() {
@@ -204,8 +212,8 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
     let mut tx = context.db.read().await?;
     let payouts = payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
     if json {
-        let list: Vec<serde_json::Value> = payouts.iter().map(payout_json).collect();
-        let mut value = batch_json(batch);
+        let list: Vec<serde_json::Value> = payouts.iter().map(Payout::json).collect();
+        let mut value = batch.json();
         value["payouts"] = list.into();
         return table::print_json(&value);
     }
@@ -246,46 +254,6 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
     }
     table.print();
     Ok(())
-}
-
-fn batch_json(batch: &Batch) -> serde_json::Value {
-    serde_json::json!({
-        "batch_id": batch.batch_id,
-        "mode": batch.mode().as_str(),
-        "month": batch.month,
-        "period_start": batch.period_start(),
-        "period_end": batch.period_end(),
-        "cut_off_at": batch.cut_off(),
-        "status": batch.status,
-        "closed_at": batch.closed_at(),
-        "approved_at": batch.approved_at(),
-        "paid_at": batch.paid_at(),
-    })
-}
-
-fn payout_json(payout: &Payout) -> serde_json::Value {
-    serde_json::json!({
-        "payout_id": payout.payout_id,
-        "partner_key": payout.partner_key,
-        "currency": payout.currency().ok(),
-        "method": payout.method,
-        "opening": payout.opening,
-        "earned": payout.earned,
-        "reversed": payout.reversed,
-        "adjustments": payout.adjustments,
-        "amount": payout.amount,
-        "closing": payout.closing,
-        "minimum": payout.minimum,
-        "entry_count": payout.entry_count,
-        "commission_count": payout.commission_count,
-        "status": payout.status,
-        "reason": payout.reason,
-        "reference": payout.reference,
-        "sent_at": payout.sent_at(),
-        "settled_at": payout.settled_at(),
-        "external_id": payout.external_id,
-        "failure_reason": payout.failure_reason,
-    })
 }
 
 async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {

@@ -383,7 +383,7 @@ fn code_owner(context: Context<'_>, code: &str, at: Time) -> Option<(super::term
 }
 
 /// The program under which a partner earns for a payment paid at `at`, and when all that was entered.
-fn eligible(terms: &Terms, partner: &str, named: Option<&str>, at: Time) -> Result<(ProgramKey, Time), Refusal> {
+pub fn eligible(terms: &Terms, partner: &str, named: Option<&str>, at: Time) -> Result<(ProgramKey, Time), Refusal> {
     let known = terms.partners.get(partner).ok_or_else(|| Refusal::new(Code::PartnerUnknown, None))?;
     if !known.is_active(at) {
         return Err(Refusal::new(Code::PartnerInactive, Some(partner)));

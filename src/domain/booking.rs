@@ -2,7 +2,7 @@
 
 use super::Time;
 use super::currency::Currency;
-use super::decision::Decision;
+use super::decision::{Decision, Step};
 use super::entry::{Component, EntryKind};
 use super::terms::{PartnerKey, ProgramKey};
 
@@ -58,15 +58,60 @@ pub struct NewEntry {
 /// with its own dates. Where they are not (a fact arrived that changes the past), one entry corrects the sum. What is
 /// booked for anybody else is taken back. `booked` are all entries of this payment.
 pub fn difference(booked: &[Booked], decision: &Decision, now: Time) -> Vec<NewEntry> {
+    let claims = claims(decision);
     let mut entries = Vec::new();
-    let winner = decision.partner.as_ref().zip(decision.program.as_ref());
-    for (partner, program) in others(booked, winner) {
-        entries.extend(take_all_back(booked, partner, program, now));
+    for whose in others(booked, &claims) {
+        entries.extend(take_all_back(booked, whose, now));
     }
-    let Some((partner, program)) = winner else { return entries };
-    let mine: Vec<&Booked> =
-        booked.iter().filter(|entry| entry.partner == *partner && entry.program == *program).collect();
-    let steps = &decision.steps;
+    for claim in &claims {
+        append(booked, claim, decision.currency, now, &mut entries);
+    }
+    entries
+}
+
+/// Takes back everything booked for a payment that turned out to be no payment of its own.
+pub fn withdraw(booked: &[Booked], now: Time) -> Vec<NewEntry> {
+    others(booked, &[]).into_iter().filter_map(|whose| take_all_back(booked, whose, now)).collect()
+}
+
+/// Whose entries belong together: partner, program, component.
+type Series<'a> = (&'a PartnerKey, &'a ProgramKey, Component);
+
+/// What a decision says of one series.
+struct Claim<'a> {
+    whose: Series<'a>,
+    amount: i64,
+    steps: &'a [Step],
+}
+
+fn claims(decision: &Decision) -> Vec<Claim<'_>> {
+    let winner = decision.partner.as_ref().zip(decision.program.as_ref());
+    let direct = winner.map(|(partner, program)| Claim {
+        whose: (partner, program, Component::Direct),
+        amount: decision.amount,
+        steps: &decision.steps,
+    });
+    let shares = decision.shares.iter().map(|share| Claim {
+        whose: (&share.partner, &share.program, share.component),
+        amount: share.amount,
+        steps: &share.steps,
+    });
+    direct.into_iter().chain(shares).collect()
+}
+
+/// The entries of one series.
+fn of<'a>(booked: &'a [Booked], whose: Series<'_>) -> Vec<&'a Booked> {
+    booked.iter().filter(|entry| series(entry) == whose).collect()
+}
+
+fn series(entry: &Booked) -> Series<'_> {
+    (&entry.partner, &entry.program, entry.component)
+}
+
+/// Appends the steps that are not booked yet, or what corrects the sum.
+fn append(booked: &[Booked], claim: &Claim<'_>, currency: Currency, now: Time, entries: &mut Vec<NewEntry>) {
+    let (mine, steps) = (of(booked, claim.whose), claim.steps);
+    let (partner, program, component) = claim.whose;
     let mut revision = next_revision(&mine);
     let agrees = mine.len() <= steps.len() && mine.iter().zip(steps).all(|(entry, step)| entry.amount == step.amount);
     let mut append = |kind, amount, occurred_at, available_at, event_id, reason: &str| {
@@ -74,10 +119,10 @@ pub fn difference(booked: &[Booked], decision: &Decision, now: Time) -> Vec<NewE
             kind,
             partner: partner.clone(),
             program: program.clone(),
-            component: Component::Direct,
+            component,
             revision,
             amount,
-            currency: decision.currency,
+            currency,
             occurred_at,
             available_at,
             event_id,
@@ -90,53 +135,39 @@ pub fn difference(booked: &[Booked], decision: &Decision, now: Time) -> Vec<NewE
             let kind = if step.reason == "payment" { EntryKind::Accrual } else { EntryKind::Reversal };
             append(kind, step.amount, step.occurred_at, step.available_at, step.event_id.clone(), step.reason);
         }
-        return entries;
+        return;
     }
     let sum: i64 = mine.iter().map(|entry| entry.amount).sum();
-    let correction = decision.amount - sum;
+    let correction = claim.amount - sum;
     if correction != 0 {
         let kind = if correction > 0 { EntryKind::Accrual } else { EntryKind::Reversal };
         let available_at = with_what_it_corrects(&mine, correction, steps.last().map(|step| step.available_at), now);
         append(kind, correction, now, available_at, None, "corrected");
     }
-    entries
 }
 
-/// Takes back everything booked for a payment that turned out to be no payment of its own.
-pub fn withdraw(booked: &[Booked], now: Time) -> Vec<NewEntry> {
-    others(booked, None)
-        .into_iter()
-        .filter_map(|(partner, program)| take_all_back(booked, partner, program, now))
-        .collect()
-}
-
-fn others<'a>(
-    booked: &'a [Booked],
-    winner: Option<(&PartnerKey, &ProgramKey)>,
-) -> Vec<(&'a PartnerKey, &'a ProgramKey)> {
-    let mut others: Vec<_> = booked
-        .iter()
-        .map(|entry| (&entry.partner, &entry.program))
-        .filter(|&(partner, program)| winner != Some((partner, program)))
-        .collect();
+/// The series that are booked and that nobody claims.
+fn others<'a>(booked: &'a [Booked], claims: &[Claim<'_>]) -> Vec<Series<'a>> {
+    let mut others: Vec<Series<'a>> = booked.iter().map(series).collect();
+    others.retain(|whose| !claims.iter().any(|claim| claim.whose == *whose));
     others.sort_unstable();
     others.dedup();
     others
 }
 
-fn take_all_back(booked: &[Booked], partner: &PartnerKey, program: &ProgramKey, now: Time) -> Option<NewEntry> {
-    let theirs: Vec<&Booked> =
-        booked.iter().filter(|entry| entry.partner == *partner && entry.program == *program).collect();
+fn take_all_back(booked: &[Booked], whose: Series<'_>, now: Time) -> Option<NewEntry> {
+    let theirs = of(booked, whose);
     let sum: i64 = theirs.iter().map(|entry| entry.amount).sum();
     if sum == 0 {
         return None;
     }
     let first = theirs.first()?;
+    let (partner, program, component) = whose;
     Some(NewEntry {
         kind: EntryKind::Reversal,
         partner: partner.clone(),
         program: program.clone(),
-        component: Component::Direct,
+        component,
         revision: next_revision(&theirs),
         amount: -sum,
         currency: first.currency,

@@ -19,6 +19,7 @@ use super::history::{History, Payment, Source};
 use super::joining::{Join, joins};
 use super::money::Overflow;
 use super::pricing::{Price, Question, price};
+use super::second_level::{SecondLevel, second_level};
 use super::standing::Standing;
 use super::taken::{Taken, taken};
 use super::terms::{
@@ -75,6 +76,7 @@ struct Credited {
     taken: Taken,
     hold_days: u32,
     review: Review,
+    second: Option<SecondLevel>,
 }
 
 /// Whether a credited payment earns.
@@ -286,8 +288,8 @@ impl<'a> Deciding<'a> {
             Err(refusal) => return Ok(refused(kind, refusal, trace)),
         };
         let program = self.context.terms.programs.get(&credit.program);
-        let Some((program, version)) =
-            program.and_then(|program| Some((program, pricing_version(program, payment, &credit, standing)?)))
+        let Some((program, Pricing { version, at })) =
+            program.and_then(|program| Some((program, pricing(program, payment, &credit, standing)?)))
         else {
             return Ok(refused(kind, nobody(Code::ProgramInactive), trace));
         };
@@ -296,6 +298,7 @@ impl<'a> Deciding<'a> {
         }
         trace.say(|| format!("priced by program {} version {}", program.name, version.number));
         trace.say(|| format!("kind of payment: {}", kind_words(kind)));
+        let overrides = self.context.terms.overrides_at(&credit.partner, &credit.program, at);
         let partner = self.context.terms.partners.get(&credit.partner);
         let group = partner.and_then(|partner| partner.group.at(payment.paid_at)).and_then(Option::as_deref);
         let question = Question {
@@ -308,12 +311,14 @@ impl<'a> Deciding<'a> {
             group,
             program: &credit.program,
             terms: &version.terms,
+            overrides: &overrides,
             standing,
         };
         let taken = taken(payment, paid, version.terms.reversal_delay, self.now);
         let answer = match price(&question, &mut trace)? {
             Ok(price) => Answer::Credited(Box::new(Credited {
                 review: self.review(payment, &credit.partner, &version.terms),
+                second: second_level(self.context, payment, &credit, &version.terms, &price, &mut trace)?,
                 hold_days: version.terms.hold_days,
                 version: version.number,
                 credit,
@@ -341,8 +346,8 @@ impl<'a> Deciding<'a> {
         let winner = standing.winner.at(payment.paid_at).map(|(order, _, credit)| (order, credit.clone()));
         let own_first = winner.as_ref().is_some_and(|(_, credit)| {
             let program = context.terms.programs.get(&credit.program);
-            let version = program.and_then(|program| pricing_version(program, payment, credit, standing));
-            kind == Kind::OneOff && version.is_some_and(|version| version.terms.credit == CreditBy::Payment)
+            let pricing = program.and_then(|program| pricing(program, payment, credit, standing));
+            kind == Kind::OneOff && pricing.is_some_and(|pricing| pricing.version.terms.credit == CreditBy::Payment)
         });
         let needs_evidence = winner.is_none() || own_first || !context.terms.by_hand.is_empty();
         if needs_evidence && (self.candidates[index].is_none() || trace.is_on()) {
@@ -367,8 +372,8 @@ impl<'a> Deciding<'a> {
         if let Some(((_, first), credit)) = winner {
             trace.say(|| format!("credited to {}: who won this customer with payment {first}", credit.partner));
             let program = context.terms.programs.get(&credit.program);
-            let version = program.and_then(|program| pricing_version(program, payment, &credit, standing));
-            let terms = version.map(|version| &version.terms);
+            let pricing = program.and_then(|program| pricing(program, payment, &credit, standing));
+            let terms = pricing.map(|pricing| &pricing.version.terms);
             return may_earn(context, payment, &credit, terms).map(|()| credit);
         }
         Err(found.map_or_else(
@@ -456,17 +461,19 @@ fn kind_words(kind: Kind) -> &'static str {
     }
 }
 
-/// The version that prices: the customer's, or the one in force when it was paid.
-fn pricing_version<'p>(
-    program: &'p Program,
-    payment: &Payment,
-    credit: &Credit,
-    standing: &Standing,
-) -> Option<&'p Version> {
+/// The version that prices.
+struct Pricing<'p> {
+    version: &'p Version,
+    /// As of when the overrides count.
+    at: Time,
+}
+
+/// The version that prices, and its overrides: the customer's, or those in force when it was paid.
+fn pricing<'p>(program: &'p Program, payment: &Payment, credit: &Credit, standing: &Standing) -> Option<Pricing<'p>> {
     let pinned = standing.pins.get(&credit.program).and_then(|held| held.at(payment.paid_at));
-    let pinned = pinned.and_then(|(_, _, number)| program.version(*number));
+    let pinned = pinned.and_then(|((at, _), _, number)| Some((*at, program.version(*number)?)));
     match pinned {
-        Some(version) if version.terms.price_by == PriceBy::Customer => Some(version),
-        _ => program.version_at(payment.paid_at),
+        Some((at, version)) if version.terms.price_by == PriceBy::Customer => Some(Pricing { version, at }),
+        _ => program.version_at(payment.paid_at).map(|version| Pricing { version, at: payment.paid_at }),
     }
 }

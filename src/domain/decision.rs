@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use super::currency::Currency;
 use super::deciding::Deciding;
+use super::entry::Component;
 use super::history::History;
 use super::lead::{Lead, LeadBy};
 use super::money::Overflow;
@@ -170,12 +171,29 @@ pub struct Decision {
     pub program: Option<ProgramKey>,
     /// Priced by which version.
     pub version: Option<u32>,
-    /// Owed now, minor units: the sum of the steps.
+    /// Owed now to the partner, minor units: the sum of the steps.
     pub amount: i64,
-    /// How that came about: the ledger lines that this payment should have, in order.
+    /// How that came about: the ledger lines that this payment should have for the partner, in order.
     pub steps: Vec<Step>,
+    /// What others earn on the same payment; still named where nothing is owed to them (any more).
+    pub shares: Vec<Share>,
     /// Evidence, rule and arithmetic, a sentence a line.
     pub trace: Vec<String>,
+}
+
+/// What somebody earns on a payment beside the partner who is credited with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// Who.
+    pub partner: PartnerKey,
+    /// Under which program.
+    pub program: ProgramKey,
+    /// Which part of the payment's commission.
+    pub component: Component,
+    /// Owed now, minor units: the sum of the steps.
+    pub amount: i64,
+    /// The ledger lines that this payment should have for them, in order.
+    pub steps: Vec<Step>,
 }
 
 /// One movement of what is owed for a payment.

@@ -31,6 +31,11 @@ pub enum EntryKind {
 pub enum Component {
     /// The commission of the partner who brought the customer.
     Direct,
+    /// That of whoever recruited this partner.
+    #[serde(rename = "level_2")]
+    Level2,
+    /// What is earned beside any payment.
+    Bonus,
 }
 
 /// The text names no kind of entry, or no component.
@@ -63,12 +68,14 @@ impl EntryKind {
 
 impl Component {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Direct];
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Level2, Self::Bonus];
 
     /// As in SQL, JSON and files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Direct => "direct",
+            Self::Level2 => "level_2",
+            Self::Bonus => "bonus",
         }
     }
 }
@@ -130,7 +137,7 @@ mod tests {
     #[test]
     fn other_words_are_refused() {
         let error = "direkt".parse::<Component>().unwrap_err();
-        assert_eq!(error.to_string(), "\"direkt\" is no component: expected direct");
+        assert_eq!(error.to_string(), "\"direkt\" is no component: expected direct, level_2, bonus");
         assert!("Accrual".parse::<EntryKind>().is_err());
     }
 }

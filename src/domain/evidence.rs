@@ -90,7 +90,7 @@ pub fn decode_base64(value: &str) -> String {
         .map_or_else(|| value.to_owned(), |text| text.trim().to_owned())
 }
 
-/// Whether a value is what scripts and sloppy integrations send instead of a customer key.
+/// Whether a customer key says nothing.
 pub fn is_placeholder(value: &str) -> bool {
     PLACEHOLDERS.contains(&value.to_lowercase().as_str())
 }
@@ -212,6 +212,8 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         Change::ProgramVersion { .. }
         | Change::ProgramStatus { .. }
         | Change::PartnerStatus { .. }
+        | Change::Override { .. }
+        | Change::PartnerRecruiter { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
         Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {

@@ -68,6 +68,20 @@ pub enum LeadTo {
     Click(String),
 }
 
+/// A lead to be entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLead {
+    /// What `value` is.
+    pub by: LeadBy,
+    /// The e-mail (any case) or customer key.
+    pub value: String,
+    /// Whom it names. That the partner and program exist is for whoever enters it to check; a click may become known
+    /// later.
+    pub to: LeadTo,
+    /// Counts for payments from then on; for all when `None`.
+    pub from: Option<Time>,
+}
+
 /// A lead, as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lead {

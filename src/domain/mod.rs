@@ -18,6 +18,7 @@ pub mod mask;
 pub mod money;
 pub mod netting;
 pub mod pricing;
+pub mod second_level;
 pub mod standing;
 #[cfg(test)]
 mod story;

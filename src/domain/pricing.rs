@@ -11,7 +11,7 @@ use super::facts::{Line, Metadata};
 use super::history::{History, Payment, What};
 use super::money::{Exact, Money, Overflow};
 use super::standing::{RuleKey, Standing, Stream};
-use super::terms::{Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings};
+use super::terms::{Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings, Whose};
 use super::trace::Trace;
 
 /// What is priced, for whom.
@@ -34,6 +34,8 @@ pub struct Question<'a> {
     pub program: &'a ProgramKey,
     /// The terms that price it.
     pub terms: &'a ProgramTerms,
+    /// The overrides tried before the terms' own rules, in order.
+    pub overrides: &'a [(Whose, &'a [Rule])],
     /// What earlier payments leave behind.
     pub standing: &'a Standing,
 }
@@ -43,10 +45,36 @@ pub struct Question<'a> {
 pub struct Price {
     /// The exact commission, never negative.
     pub commission: Exact,
+    /// The exact base of the lines for which a rule gives, never negative, minor units.
+    pub base: Exact,
     /// The period start that its stream starts with, if it is the first.
     pub period_start: Time,
     /// What each rule that priced it gave.
     pub by_rule: Vec<(RuleKey, Exact)>,
+}
+
+/// A rule in its place among those that are tried.
+#[derive(Clone, Copy)]
+struct Tried<'a> {
+    rule: &'a Rule,
+    /// Whose override it is in; the program's own when `None`.
+    whose: Option<&'a Whose>,
+    /// In its list, from 0.
+    index: usize,
+}
+
+impl Tried<'_> {
+    fn key(&self) -> RuleKey {
+        let key = self.rule.key.clone().unwrap_or_else(|| (self.index + 1).to_string());
+        RuleKey { whose: self.whose.cloned(), key }
+    }
+}
+
+/// All rules in the order in which they are tried.
+fn tried<'a>(question: &Question<'a>) -> Vec<Tried<'a>> {
+    let of = |whose, rules: &'a [Rule]| rules.iter().enumerate().map(move |(index, rule)| Tried { rule, whose, index });
+    let overrides = question.overrides.iter().flat_map(|(whose, rules)| of(Some(whose), rules));
+    overrides.chain(of(None, &question.terms.rules)).collect()
 }
 
 /// What became of one line.
@@ -62,18 +90,29 @@ pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price,
     let bases = base::by_line(&payment.lines, whole)?;
     let period_start = period_start(payment);
     trace.say(|| say_base(question, whole));
+    for (whose, rules) in question.overrides {
+        let count = rules.len();
+        trace.say(|| format!("before the program's rules: {count} of {whose}'s own"));
+    }
+    let rules = tried(question);
     let mut lines_of_rule: BTreeMap<usize, Vec<Exact>> = BTreeMap::new();
     let mut reasons = Vec::new();
     for (line, base) in payment.lines.iter().zip(&bases) {
-        match find_rule(question, line, period_start) {
+        match find_rule(question, &rules, line, period_start) {
             Match::Rule(index) => lines_of_rule.entry(index).or_default().push(*base),
             Match::None(code) => reasons.push(code),
         }
     }
     let mut by_rule = Vec::new();
+    let mut base = Exact::zero();
     for (index, bases) in lines_of_rule {
-        match earn(question, index, &bases, trace)? {
-            Ok(given) => by_rule.push((rule_key(&terms.rules[index], index), given)),
+        match earn(question, rules[index], &bases, trace)? {
+            Ok(given) => {
+                by_rule.push((rules[index].key(), given));
+                for of_line in &bases {
+                    base = base.plus(*of_line)?;
+                }
+            }
             Err(code) => reasons.push(code),
         }
     }
@@ -85,7 +124,8 @@ pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price,
         commission = commission.plus(*given)?;
     }
     let commission = if commission.is_positive() { commission } else { Exact::zero() };
-    Ok(Ok(Price { commission, period_start, by_rule }))
+    let base = if base.is_positive() { base } else { Exact::zero() };
+    Ok(Ok(Price { commission, base, period_start, by_rule }))
 }
 
 /// Which reason speaks for a payment none of whose lines earns.
@@ -113,18 +153,13 @@ fn say_base(question: &Question<'_>, whole: Exact) -> String {
     }
 }
 
-/// What a rule's count is kept under.
-pub fn rule_key(rule: &Rule, index: usize) -> RuleKey {
-    rule.key.clone().unwrap_or_else(|| (index + 1).to_string())
-}
-
-fn find_rule(question: &Question<'_>, line: &Line, period_start: Time) -> Match {
+fn find_rule(question: &Question<'_>, rules: &[Tried<'_>], line: &Line, period_start: Time) -> Match {
     let mut used_up = None;
-    for (index, rule) in question.terms.rules.iter().enumerate() {
-        if !matches(question, rule, line) {
+    for (index, tried) in rules.iter().enumerate() {
+        if !matches(question, tried.rule, line) {
             continue;
         }
-        match left(question, rule, index, period_start) {
+        match left(question, *tried, period_start) {
             Ok(()) => return Match::Rule(index),
             Err(code) => drop(used_up.get_or_insert(code)),
         }
@@ -194,13 +229,13 @@ fn period_start(payment: &Payment) -> Time {
 }
 
 /// Whether a rule's duration has something left for this payment.
-fn left(question: &Question<'_>, rule: &Rule, index: usize, period_start: Time) -> Result<(), Code> {
+fn left(question: &Question<'_>, tried: Tried<'_>, period_start: Time) -> Result<(), Code> {
     let stream = Stream::of(question.kind);
     let count = || {
-        let key = (question.program.clone(), stream, rule_key(rule, index));
+        let key = (question.program.clone(), stream, tried.key());
         question.standing.counts.get(&key).copied().unwrap_or(0)
     };
-    match rule.duration {
+    match tried.rule.duration {
         Duration::Lifetime => Ok(()),
         Duration::OneTime => (count() == 0).then_some(()).ok_or(Code::OneTimeAlreadyEarned),
         Duration::Payments(most) => (count() < most).then_some(()).ok_or(Code::PaymentsExhausted),
@@ -215,17 +250,17 @@ fn left(question: &Question<'_>, rule: &Rule, index: usize, period_start: Time) 
 /// What a rule gives for its lines, within its caps.
 fn earn(
     question: &Question<'_>,
-    index: usize,
+    tried: Tried<'_>,
     bases: &[Exact],
     trace: &mut Trace,
 ) -> Result<Result<Exact, Code>, Overflow> {
-    let rule = &question.terms.rules[index];
+    let rule = tried.rule;
     let currency = question.payment.currency;
     let mut sum = Exact::zero();
     for base in bases {
         sum = sum.plus(*base)?;
     }
-    let name = rule_key(rule, index);
+    let name = tried.key();
     let mut given = match &rule.earn {
         Earn::Percent(percent) if percent.is_zero() => {
             trace.say(|| format!("rule {name}: 0 %: excluded"));

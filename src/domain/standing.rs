@@ -2,18 +2,34 @@
 //! counts, caps used). Standings of customers that turn out to be one are merged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::Time;
 use super::attribution::Credit;
 use super::currency::Currency;
 use super::money::{Exact, Overflow};
-use super::terms::{Kind, ProgramKey};
+use super::terms::{Kind, ProgramKey, Whose};
 
 /// Where a payment stands among the customer's: `(paid_at, reference)`.
 pub type Order = (Time, String);
 
-/// What a rule's count is kept under: its key, or its position from 1.
-pub type RuleKey = String;
+/// What a rule's count is kept under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleKey {
+    /// Whose override it is in; the program's own when `None`. So neither counts for the other.
+    pub whose: Option<Whose>,
+    /// Its key, or its position from 1.
+    pub key: String,
+}
+
+impl fmt::Display for RuleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.whose {
+            Some(whose) => write!(f, "{} of {whose}", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
 
 /// Subscription payments form one stream, one-off payments another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,11 @@
 //! Rules of deciding that take more than one thing to show.
 
-use super::booking::{Booked, difference};
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::booking::{Booked, NewEntry, difference};
+use super::decision::{Decision, Share, Step};
 use super::entry::Component;
 use super::facts::{BillingReason as Reason, RefundStatus};
 use super::story::{Story, at, percent};
@@ -323,5 +328,82 @@ fn first_version(program: &str, terms: ProgramTerms) -> Change {
         in_force_from: from,
         engine: super::terms::ENGINE,
         terms,
+    }
+}
+
+/// A decision that credits `amount` to a partner and a tenth of it to somebody else.
+fn two_levels(like: &Decision, partner: usize, recruiter: usize, amounts: &[i64]) -> Decision {
+    let name = |number: usize| format!("p{number}");
+    let steps = |divisor: i64| -> Vec<Step> {
+        let mut owed = 0;
+        let levels = amounts.iter().map(|amount| amount / divisor).collect::<Vec<_>>();
+        let step = |level: i64| {
+            let amount = level - owed;
+            owed = level;
+            let at = like.paid_at;
+            (amount != 0).then_some(Step {
+                occurred_at: at,
+                available_at: at,
+                amount,
+                event_id: None,
+                reason: "payment",
+            })
+        };
+        levels.into_iter().filter_map(step).collect()
+    };
+    let (direct, second) = (steps(1), steps(10));
+    let share = Share {
+        partner: name(recruiter),
+        program: "saas".to_owned(),
+        component: Component::Level2,
+        amount: second.iter().map(|step| step.amount).sum(),
+        steps: second,
+    };
+    Decision {
+        partner: Some(name(partner)),
+        program: Some("saas".to_owned()),
+        amount: direct.iter().map(|step| step.amount).sum(),
+        steps: direct,
+        shares: if recruiter == partner { vec![] } else { vec![share] },
+        ..like.clone()
+    }
+}
+
+proptest! {
+    /// Whatever was decided before, the entries of each series add up to what is decided now, and settling again appends
+    /// nothing.
+    #[test]
+    fn both_levels_end_as_decided(
+        past in prop::collection::vec((0..3_usize, 0..3_usize, prop::collection::vec(0..500_i64, 1..4)), 1..6),
+    ) {
+        let mut story = acme();
+        story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).via("acme").done();
+        let like = story.decide("2026-02-01").payments.remove(0);
+        let now = at("2026-03-01");
+        let mut booked: Vec<Booked> = Vec::new();
+        for (partner, recruiter, amounts) in &past {
+            let decision = two_levels(&like, *partner, *recruiter, amounts);
+            for entry in difference(&booked, &decision, now) {
+                let NewEntry { partner, program, component, revision, amount, currency, available_at, .. } = entry;
+                let gone_before = booked.iter().filter(|entry| {
+                    (&entry.partner, &entry.program, entry.component) == (&partner, &program, component)
+                });
+                prop_assert_eq!(i64::try_from(gone_before.count()).unwrap(), revision, "revisions have no gaps");
+                booked.push(Booked { partner, program, component, revision, amount, currency, available_at });
+            }
+            let mut sums: BTreeMap<(&str, Component), i64> = BTreeMap::new();
+            for entry in &booked {
+                *sums.entry((&entry.partner, entry.component)).or_default() += entry.amount;
+            }
+            sums.retain(|_, sum| *sum != 0);
+            let mut decided: BTreeMap<(&str, Component), i64> = BTreeMap::new();
+            decided.insert((decision.partner.as_deref().unwrap(), Component::Direct), decision.amount);
+            for share in &decision.shares {
+                decided.insert((&share.partner, share.component), share.amount);
+            }
+            decided.retain(|_, sum| *sum != 0);
+            prop_assert_eq!(sums, decided);
+            prop_assert!(difference(&booked, &decision, now).is_empty());
+        }
     }
 }

@@ -33,11 +33,13 @@ pub use problem::Problem;
 use crate::admin::Session;
 use crate::clock::Clock;
 use crate::config::Secret;
+use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::intake::Inbox;
 use crate::intake::clicks::Clicks;
 use crate::ledger::Ledger;
-use crate::store::Db;
+use crate::store::api_keys::Role;
+use crate::store::{Db, Mode, StoreError, entries, refs};
 
 /// The workspace that the first start makes.
 pub const DEFAULT_WORKSPACE: &str = "default";
@@ -135,6 +137,39 @@ impl App {
     pub(crate) async fn session(&self, caller: &auth::Caller) -> Result<Session, Problem> {
         let book = (caller.workspace(), caller.mode());
         Ok(Session::begin(&self.db, &self.clock, &self.ids, book, caller.author()).await?)
+    }
+
+    /// The terms as they are.
+    pub(crate) async fn terms(&self, caller: &auth::Caller) -> Result<Arc<Terms>, Problem> {
+        let mut tx = self.db.read().await?;
+        Ok(self.db.terms(&mut tx, caller.workspace()).await?)
+    }
+
+    /// Lets administrators change the terms, which both books share: once there is live money, with a live key only.
+    pub(crate) async fn may_change_terms(&self, caller: &auth::Caller) -> Result<(), Problem> {
+        caller.must_be(Role::Admin)?;
+        if caller.mode() == Mode::Live {
+            return Ok(());
+        }
+        let mut tx = self.db.read().await?;
+        if entries::any(&mut tx, caller.workspace(), Mode::Live).await? { caller.may_open(Mode::Live) } else { Ok(()) }
+    }
+
+    /// Settles the customer that a reference is of; where that does not work out now, the workers do it soon.
+    pub(crate) async fn settle_at_once(&self, caller: &auth::Caller, reference: &str) {
+        let settled = async {
+            let mut tx = self.db.read().await?;
+            let owners = refs::owners(&mut tx, caller.workspace(), [(caller.mode(), reference)]).await?;
+            tx.rollback().await?;
+            for (_, customer) in owners {
+                self.ledger().settle_at_once(caller.workspace(), &customer).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = settled.await {
+            tracing::warn!(%error, "what was decided by hand is settled a moment later");
+        }
+        self.wake();
     }
 
     /// Tells whoever settles that customers may be due.

@@ -6,7 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admin::Refused;
+use crate::program::json::Fault;
 use crate::store::StoreError;
+
+/// So many things that are wrong are told at once.
+const MOST_ERRORS: usize = 100;
 
 /// A problem, as JSON of type `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,12 +30,32 @@ pub struct Problem {
     /// Which part of the request it is about: a field's path, such as `rules[1].percent`, or a parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// All that is wrong, where it is more than one thing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+/// One of several things that are wrong.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field's path, such as `rules[1].percent`.
+    field: String,
+    /// What is wrong with it, and what was expected.
+    detail: String,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { kind: "about:blank", title, status: status.as_u16(), code, detail: detail.into(), field: None }
+        Self {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            field: None,
+            errors: Vec::new(),
+        }
     }
 
     /// 404
@@ -64,6 +88,15 @@ impl Problem {
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         let field = Some(field.into());
         Self { field, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    /// 422: several fields that cannot be meant.
+    fn several(faults: Vec<Fault>) -> Self {
+        let errors: Vec<FieldError> =
+            faults.into_iter().take(MOST_ERRORS).map(|Fault { field, detail }| FieldError { field, detail }).collect();
+        let first = errors.first().cloned().unwrap_or(FieldError { field: String::new(), detail: String::new() });
+        let errors = if errors.len() > 1 { errors } else { Vec::new() };
+        Self { errors, ..Self::invalid(first.field, first.detail) }
     }
 
     /// 413
@@ -127,6 +160,7 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Missing(detail) => Self::not_found(detail),
             Refused::Invalid { field, detail } => Self::invalid(field, detail),
+            Refused::Faults(faults) => Self::several(faults),
             Refused::Conflict { code, detail } => Self::conflict(code, detail),
             Refused::Store(error) => Self::database(&error),
         }

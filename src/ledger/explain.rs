@@ -31,12 +31,26 @@ impl Explained {
                     "kind": entry.kind.as_str(),
                     "partner_key": entry.partner,
                     "program": entry.program,
+                    "component": entry.component.as_str(),
                     "amount": entry.amount,
                     "currency": entry.currency,
                     "occurred_at": entry.occurred_at,
                     "available_at": entry.available_at,
                     "event_id": entry.event_id,
                     "reason": entry.reason,
+                })
+            })
+            .collect();
+        let shares: Vec<serde_json::Value> = decision
+            .shares
+            .iter()
+            .map(|share| {
+                serde_json::json!({
+                    "partner_key": share.partner,
+                    "program": share.program,
+                    "component": share.component.as_str(),
+                    "amount": share.amount,
+                    "currency": decision.currency,
                 })
             })
             .collect();
@@ -61,6 +75,7 @@ impl Explained {
                 "amount": decision.amount,
                 "currency": decision.currency,
             },
+            "shares": shares,
             "trace": decision.trace,
             "entries": entries,
         })

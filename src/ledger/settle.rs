@@ -102,13 +102,25 @@ impl Ledger {
         Ok(Done { due: due.len(), settled: 0, parked: due.len() })
     }
 
+    /// Settles one customer now, if it is due: whoever changed something about it waits for what comes of it. Where that
+    /// does not work out, the customer stays due like any other.
+    pub async fn settle_at_once(&self, workspace: WorkspaceId, customer_id: &str) -> Result<(), StoreError> {
+        let mut tx = self.db.write(Urgency::Now).await?;
+        let due = customers::due_one(&mut tx, workspace, customer_id, self.clock.now()).await?;
+        self.settle_these(workspace, tx, due).await.map(drop)
+    }
+
     async fn settle_some(&self, workspace: WorkspaceId, by: Time, limit: i64, hold: Hold) -> Result<Done, StoreError> {
-        let now = self.clock.now();
         let mut tx = match hold {
             Hold::ToWrite => self.db.read_to_write().await?,
             Hold::Throughout => self.db.write(Urgency::Background).await?,
         };
         let due = customers::due(&mut tx, workspace, by, limit).await?;
+        self.settle_these(workspace, tx, due).await
+    }
+
+    async fn settle_these(&self, workspace: WorkspaceId, mut tx: Tx, due: Vec<Customer>) -> Result<Done, StoreError> {
+        let now = self.clock.now();
         let mut done = Done { due: due.len(), ..Done::default() };
         if due.is_empty() {
             return Ok(done);

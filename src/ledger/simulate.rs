@@ -68,5 +68,9 @@ fn add(sums: &mut BTreeMap<(PartnerKey, Currency), i64>, decisions: &Decisions, 
             let sum = sums.entry((partner.clone(), payment.currency)).or_default();
             *sum = sum.saturating_add(sign * payment.amount);
         }
+        for share in &payment.shares {
+            let sum = sums.entry((share.partner.clone(), payment.currency)).or_default();
+            *sum = sum.saturating_add(sign * share.amount);
+        }
     }
 }

@@ -1,6 +1,9 @@
-//! A month's batch: close it, approve it, mark it as paid. Every step is one transaction; doing it twice changes nothing.
+//! A month's batch: close it, approve it, mark it as paid. Every step belongs into one transaction, which its caller
+//! commits; doing it twice changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::json;
 
 use crate::domain::Time;
 use crate::domain::calendar::Month;
@@ -9,10 +12,10 @@ use crate::domain::entry::{Component, EntryKind};
 use crate::domain::money::Overflow;
 use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, ToNet, net};
 use crate::domain::terms::{Profile, Settings, Terms};
-use crate::ledger::Ledger;
+use crate::store::audit::{self, Act, By};
 use crate::store::entries::{self, Booked, Entry};
 use crate::store::payouts::{self, Batch, NewPayout, Payout};
-use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, changes};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, changes};
 
 /// Partners that are netted at a time.
 const PAGE: i64 = 200;
@@ -98,17 +101,11 @@ pub enum Done {
 ///
 /// # Errors
 /// [`PayoutError::NotOver`], [`PayoutError::OutOfOrder`], or the database's.
-pub async fn close(
-    ledger: &Ledger,
-    workspace: WorkspaceId,
-    mode: Mode,
-    month: Month,
-) -> Result<(Batch, Done), PayoutError> {
-    let now = ledger.clock.now();
-    let mut tx = ledger.db.write(Urgency::Now).await?;
+pub async fn close(tx: &mut Tx, by: By<'_>, mode: Mode, month: Month) -> Result<(Batch, Done), PayoutError> {
+    let (workspace, now) = (by.workspace, by.now);
     // Holding the log's lock, two closes of one workspace never run side by side.
-    let terms = changes::terms_for_change(&mut tx, workspace).await?;
-    if let Some(batch) = payouts::of_month(&mut tx, workspace, mode, &month.to_string()).await? {
+    let terms = changes::terms_for_change(tx, workspace).await?;
+    if let Some(batch) = payouts::of_month(tx, workspace, mode, &month.to_string()).await? {
         return Ok((batch, Done::Before));
     }
     let settings = terms.current_settings();
@@ -117,25 +114,23 @@ pub async fn close(
         let end = period.end.with_timezone(&settings.time_zone).format("%Y-%m-%d %H:%M").to_string();
         return Err(PayoutError::NotOver { month, zone: settings.time_zone, end });
     }
-    let latest = payouts::batches(&mut tx, workspace, mode).await?.into_iter().next();
+    let latest = payouts::batches(tx, workspace, mode).await?.into_iter().next();
     if let Some(latest) = latest.as_ref().filter(|latest| latest.month > month.to_string()) {
         return Err(PayoutError::OutOfOrder { month, later: latest.month.clone() });
     }
     // What was booked up to and including this moment is in.
     let cut_off = now + chrono::TimeDelta::microseconds(1);
-    let batch_id = ledger.ids.next("bat");
+    let batch_id = by.ids.next("bat");
     let batch = Batch::closed(batch_id, mode, month.to_string(), (period.start, period.end), cut_off, now);
-    payouts::insert_batch(&mut tx, workspace, &batch).await?;
-    let closing =
-        Closing { ledger, workspace, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
-    closing.all_partners(&mut tx, latest.as_ref()).await?;
-    tx.commit().await?;
+    payouts::insert_batch(tx, workspace, &batch).await?;
+    let closing = Closing { by, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
+    closing.all_partners(tx, latest.as_ref()).await?;
+    audited(tx, by, "batch.closed", None, &batch).await?;
     Ok((batch, Done::Now))
 }
 
 struct Closing<'a> {
-    ledger: &'a Ledger,
-    workspace: WorkspaceId,
+    by: By<'a>,
     mode: Mode,
     terms: &'a Terms,
     settings: &'a Settings,
@@ -148,18 +143,18 @@ impl Closing<'_> {
     async fn all_partners(&self, tx: &mut Tx, latest: Option<&Batch>) -> Result<(), PayoutError> {
         let before = latest.map(|latest| latest.batch_id.as_str());
         let closings = match before {
-            Some(before) => payouts::closings(tx, self.workspace, before).await?,
+            Some(before) => payouts::closings(tx, self.by.workspace, before).await?,
             None => HashMap::default(),
         };
         let mut after = String::new();
         loop {
-            let partners = payouts::partners(tx, self.workspace, self.mode, &after, PAGE).await?;
+            let partners = payouts::partners(tx, self.by.workspace, self.mode, &after, PAGE).await?;
             let Some(last) = partners.last() else { return Ok(()) };
             after.clone_from(last);
             let (end, cut_off) = (self.period.end, self.cut_off);
-            let free = payouts::free_entries(tx, self.workspace, self.mode, &partners, end, cut_off).await?;
+            let free = payouts::free_entries(tx, self.by.workspace, self.mode, &partners, end, cut_off).await?;
             let left = match before {
-                Some(before) => payouts::left_by(tx, self.workspace, before, &partners).await?,
+                Some(before) => payouts::left_by(tx, self.by.workspace, before, &partners).await?,
                 None => HashSet::default(),
             };
             let mut new = Vec::new();
@@ -167,7 +162,7 @@ impl Closing<'_> {
                 let opening = closings.get(&(partner.clone(), currency.to_string())).copied().unwrap_or(0);
                 new.extend(self.payout(&partner, currency, &entries, opening)?);
             }
-            payouts::insert(tx, self.workspace, self.mode, &new).await?;
+            payouts::insert(tx, self.by.workspace, self.mode, &new).await?;
             self.carry_on(tx, &new).await?;
         }
     }
@@ -179,12 +174,12 @@ impl Closing<'_> {
         for NewPayout { payout, .. } in new.iter().filter(|new| new.payout.pays() && new.payout.closing != 0) {
             for (revision, amount) in [(1, -payout.closing), (2, payout.closing)] {
                 let kind = EntryKind::Carry;
-                let entry = entry_of(self.ledger, self.batch, payout, kind, amount, self.batch.closed_at())?;
+                let entry = entry_of(self.by, self.batch, payout, kind, amount, self.batch.closed_at())?;
                 let available_at = self.period.end - chrono::TimeDelta::microseconds(1);
                 pairs.push(Entry { revision, available_at, ..entry });
             }
         }
-        book(tx, self.workspace, &pairs).await
+        book(tx, self.by.workspace, &pairs).await
     }
 
     fn payout(
@@ -206,7 +201,7 @@ impl Closing<'_> {
     }
 
     fn frozen(&self, partner: &str, currency: Currency, profile: &Profile, netted: Netted) -> NewPayout {
-        let payout_id = self.ledger.ids.next("po");
+        let payout_id = self.by.ids.next("po");
         let mut payout = Payout::empty(payout_id, &self.batch.batch_id, partner, currency);
         if let Some(method) = &profile.payout {
             method.method.as_str().clone_into(&mut payout.method);
@@ -270,30 +265,24 @@ pub async fn find(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, name: &str) -
 ///
 /// # Errors
 /// [`PayoutError::NoBatch`], or the database's.
-pub async fn approve(
-    ledger: &Ledger,
-    workspace: WorkspaceId,
-    mode: Mode,
-    name: &str,
-) -> Result<(Batch, Done), PayoutError> {
-    let now = ledger.clock.now();
-    let mut tx = ledger.db.write(Urgency::Now).await?;
-    let batch = find(&mut tx, workspace, mode, name).await?;
-    if !payouts::advance_batch(&mut tx, workspace, &batch.batch_id, "closed", "approved", now).await? {
+pub async fn approve(tx: &mut Tx, by: By<'_>, mode: Mode, name: &str) -> Result<(Batch, Done), PayoutError> {
+    let (workspace, now) = (by.workspace, by.now);
+    let batch = find(tx, workspace, mode, name).await?;
+    if !payouts::advance_batch(tx, workspace, &batch.batch_id, "closed", "approved", now).await? {
         // Somebody else may have been approving it while this one waited: show it as it is now.
-        return Ok((find(&mut tx, workspace, mode, &batch.batch_id).await?, Done::Before));
+        return Ok((find(tx, workspace, mode, &batch.batch_id).await?, Done::Before));
     }
     let mut new = Vec::new();
-    for payout in payouts::of_batch(&mut tx, workspace, &batch.batch_id).await? {
+    for payout in payouts::of_batch(tx, workspace, &batch.batch_id).await? {
         if payout.pays() {
-            new.push(entry_of(ledger, &batch, &payout, EntryKind::Payout, -payout.amount, now)?);
+            new.push(entry_of(by, &batch, &payout, EntryKind::Payout, -payout.amount, now)?);
         }
     }
-    book(&mut tx, workspace, &new).await?;
-    payouts::approve(&mut tx, workspace, &batch.batch_id).await?;
-    let batch = find(&mut tx, workspace, batch.mode(), &batch.batch_id).await?;
-    tx.commit().await?;
-    Ok((batch, Done::Now))
+    book(tx, workspace, &new).await?;
+    payouts::approve(tx, workspace, &batch.batch_id).await?;
+    let after = find(tx, workspace, batch.mode(), &batch.batch_id).await?;
+    audited(tx, by, "batch.approved", Some(&batch), &after).await?;
+    Ok((after, Done::Now))
 }
 
 /// Appends entries about payouts. What they take belongs to the payout; what they give is free.
@@ -306,7 +295,7 @@ async fn book(tx: &mut Tx, workspace: WorkspaceId, new: &[Entry]) -> Result<(), 
 }
 
 fn entry_of(
-    ledger: &Ledger,
+    by: By<'_>,
     batch: &Batch,
     payout: &Payout,
     kind: EntryKind,
@@ -314,7 +303,7 @@ fn entry_of(
     now: Time,
 ) -> Result<Entry, StoreError> {
     Ok(Entry {
-        entry_id: ledger.ids.next("ent"),
+        entry_id: by.ids.next("ent"),
         mode: batch.mode(),
         kind,
         partner: payout.partner_key.clone(),
@@ -367,19 +356,18 @@ impl Paid<'_> {
 /// [`PayoutError::NotApproved`], [`PayoutError::NoPayout`], [`PayoutError::WhichPayout`], [`PayoutError::PaidAs`], or
 /// the database's.
 pub async fn mark_paid(
-    ledger: &Ledger,
-    workspace: WorkspaceId,
+    tx: &mut Tx,
+    by: By<'_>,
     mode: Mode,
     name: &str,
     paid: &Paid<'_>,
 ) -> Result<(Batch, usize), PayoutError> {
-    let now = ledger.clock.now();
-    let mut tx = ledger.db.write(Urgency::Now).await?;
-    let batch = find(&mut tx, workspace, mode, name).await?;
+    let (workspace, now) = (by.workspace, by.now);
+    let batch = find(tx, workspace, mode, name).await?;
     if batch.status == "closed" {
         return Err(PayoutError::NotApproved(batch.month));
     }
-    let all = payouts::of_batch(&mut tx, workspace, &batch.batch_id).await?;
+    let all = payouts::of_batch(tx, workspace, &batch.batch_id).await?;
     let wanted: Vec<&Payout> = all.iter().filter(|payout| payout.pays() && paid.means(payout)).collect();
     if wanted.is_empty() && paid.whom().is_some() {
         return Err(PayoutError::NoPayout { month: batch.month, whom: paid.whom().unwrap_or_default() });
@@ -392,13 +380,33 @@ pub async fn mark_paid(
     }
     let mut marked = 0;
     for payout in wanted {
-        marked += usize::from(payouts::mark_paid(&mut tx, workspace, &payout.payout_id, paid.external_id, now).await?);
+        let is_new = payouts::mark_paid(tx, workspace, &payout.payout_id, paid.external_id, now).await?;
+        marked += usize::from(is_new);
+        if is_new {
+            let after = json!({ "status": "paid", "external_id": paid.external_id });
+            let before = Some(json!({ "status": payout.status, "external_id": payout.external_id }));
+            let (action, object, object_id) = ("payout.marked_paid", "payout", payout.payout_id.clone());
+            audit::append(tx, by, &[Act { action, object, object_id, before, after: Some(after) }]).await?;
+        }
     }
-    let left = payouts::of_batch(&mut tx, workspace, &batch.batch_id).await?;
+    let left = payouts::of_batch(tx, workspace, &batch.batch_id).await?;
     if left.iter().all(|payout| payout.status != "approved") {
-        payouts::advance_batch(&mut tx, workspace, &batch.batch_id, "approved", "paid", now).await?;
+        payouts::advance_batch(tx, workspace, &batch.batch_id, "approved", "paid", now).await?;
     }
-    let batch = find(&mut tx, workspace, batch.mode(), &batch.batch_id).await?;
-    tx.commit().await?;
+    let batch = find(tx, workspace, batch.mode(), &batch.batch_id).await?;
     Ok((batch, marked))
+}
+
+/// Writes what became of a batch into the audit log.
+async fn audited(
+    tx: &mut Tx,
+    by: By<'_>,
+    action: &'static str,
+    before: Option<&Batch>,
+    after: &Batch,
+) -> Result<(), StoreError> {
+    let state = |batch: &Batch| json!({ "month": batch.month, "status": batch.status, "mode": batch.mode().as_str() });
+    let (before, after_state) = (before.map(state), Some(state(after)));
+    let act = Act { action, object: "batch", object_id: after.batch_id.clone(), before, after: after_state };
+    audit::append(tx, by, &[act]).await
 }

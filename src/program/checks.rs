@@ -28,6 +28,7 @@ pub(super) fn within(sections: &Sections, faults: &mut Faults) {
             faults.add(&partner.spot, format!("partner {:?} is in the file twice", partner.key));
         }
         codes(partner, &mut owners, faults);
+        overrides(partner, faults);
     }
 }
 
@@ -52,6 +53,16 @@ fn codes<'a>(partner: &'a PartnerSection, owners: &mut HashMap<String, &'a str>,
     }
 }
 
+/// An override is for a program that the partner is in.
+fn overrides(partner: &PartnerSection, faults: &mut Faults) {
+    for Named { name, spot } in partner.overrides.iter().map(|section| &section.program) {
+        if !partner.programs.iter().any(|enrolled| enrolled.name == *name) {
+            let key = &partner.key;
+            faults.add(spot, format!("the override can never count: partner {key:?} is not in program {name:?}"));
+        }
+    }
+}
+
 /// Checks what a file refers to: each program must be in the file or known already.
 pub(super) fn against(file: &ProgramFile, current: &Terms) -> Result<(), FileError> {
     let mut known: Vec<&str> = file.programs.iter().map(|program| program.key.as_str()).collect();
@@ -59,18 +70,60 @@ pub(super) fn against(file: &ProgramFile, current: &Terms) -> Result<(), FileErr
     known.sort_unstable();
     known.dedup();
     let mut faults = Faults::default();
-    for program in file.partners.iter().flat_map(|partner| &partner.programs) {
-        exists(program, &known, &mut faults);
+    let enrolled = file.partners.iter().flat_map(|partner| &partner.programs);
+    let overrides = file.groups.iter().flat_map(|group| &group.overrides);
+    for program in enrolled.chain(overrides.map(|section| &section.program)) {
+        exists("program", program, &known, &mut faults);
     }
+    recruiters(file, current, &mut faults);
     faults.into_result(&file.source)
 }
 
-fn exists(program: &Named, known: &[&str], faults: &mut Faults) {
-    if known.contains(&program.name.as_str()) {
+/// Who brought a partner is a partner, and nobody was brought, through however many others, by themselves.
+fn recruiters(file: &ProgramFile, current: &Terms, faults: &mut Faults) {
+    let mut known: Vec<&str> = file.partners.iter().map(|partner| partner.key.as_str()).collect();
+    known.extend(current.partners.keys().map(String::as_str));
+    known.sort_unstable();
+    known.dedup();
+    let entered = current
+        .partners
+        .iter()
+        .filter_map(|(key, partner)| Some((key.as_str(), partner.recruiter.latest()?.as_ref()?.as_str())));
+    let mut recruiter_of: HashMap<&str, &str> = entered.collect();
+    for partner in &file.partners {
+        match &partner.recruited_by {
+            Some(recruiter) => recruiter_of.insert(&partner.key, &recruiter.name),
+            None => recruiter_of.remove(partner.key.as_str()),
+        };
+    }
+    for partner in &file.partners {
+        let Some(recruiter) = &partner.recruited_by else { continue };
+        exists("partner", recruiter, &known, faults);
+        let mut chain = vec![partner.key.as_str()];
+        while let Some(next) = recruiter_of.get(chain[chain.len() - 1]) {
+            chain.push(next);
+            if *next == partner.key {
+                let message = match chain.as_slice() {
+                    [_, _] => format!("partner {:?} cannot have recruited themselves", partner.key),
+                    _ => format!("goes round in a circle: {}", chain.join(" was recruited by ")),
+                };
+                faults.add(&recruiter.spot, message);
+                break;
+            }
+            // A circle of others is told at one of them.
+            if chain.len() > recruiter_of.len() + 1 {
+                break;
+            }
+        }
+    }
+}
+
+fn exists(what: &str, named: &Named, known: &[&str], faults: &mut Faults) {
+    if known.contains(&named.name.as_str()) {
         return;
     }
-    let hint = nearest(&program.name, known).map(|key| format!(" (did you mean {key:?}?)")).unwrap_or_default();
+    let hint = nearest(&named.name, known).map(|key| format!(" (did you mean {key:?}?)")).unwrap_or_default();
     let known =
         if known.is_empty() { "there are none yet".to_owned() } else { format!("known are {}", known.join(", ")) };
-    faults.add(&program.spot, format!("there is no program {:?}{hint}: {known}", program.name));
+    faults.add(&named.spot, format!("there is no {what} {:?}{hint}: {known}", named.name));
 }

@@ -5,7 +5,8 @@ use crate::domain::mask::mask;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{
     AmountByCurrency, Base, CreditBy, Duration, Earn, EmailMatch, EvidenceKind, Kind, MetadataField, PayoutMethod,
-    PriceBy, Profile, ProgramTerms, Rule, SelfReferral, Settings, Status, Touch, TrialConversion,
+    PriceBy, Profile, ProgramTerms, Rule, SecondLevel, SecondLevelOf, SelfReferral, Settings, Status, Touch,
+    TrialConversion,
 };
 
 const NONE: &str = "none";
@@ -136,6 +137,7 @@ pub(super) fn terms(terms: &ProgramTerms) -> Words {
         ("trial_conversion", word(terms.trial_conversion == TrialConversion::First, "first", "recurring")),
         ("self_referral", self_referral(terms.self_referral).to_owned()),
         ("self_referral_match", email_match(terms.self_referral_match).to_owned()),
+        ("second_level", terms.second_level.as_ref().map_or_else(|| NONE.to_owned(), second_level)),
     ]
 }
 
@@ -145,6 +147,16 @@ fn self_referral(setting: SelfReferral) -> &'static str {
         SelfReferral::Review => "review",
         SelfReferral::Allow => "allow",
     }
+}
+
+/// `10 % of the commission for 12 months`
+fn second_level(level: &SecondLevel) -> String {
+    let of = match level.of {
+        SecondLevelOf::Commission => "commission",
+        SecondLevelOf::Base => "base",
+    };
+    let months = level.months.map_or(Duration::Lifetime, Duration::Months);
+    format!("{} % of the {of} {}", level.percent.normalize(), duration(months))
 }
 
 fn email_match(how: EmailMatch) -> &'static str {

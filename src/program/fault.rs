@@ -53,9 +53,16 @@ pub(super) struct Source {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     found: Vec<(Spot, String)>,
+    /// Whether amounts are whole numbers of minor units; decimals in quotes otherwise.
+    pub(super) minor_units: bool,
 }
 
 impl Faults {
+    /// For documents whose amounts are whole numbers of minor units.
+    pub(super) fn in_minor_units() -> Self {
+        Self { minor_units: true, ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, spot: &Spot, message: impl Into<String>) {
         self.found.push((spot.clone(), message.into()));
     }
@@ -144,7 +151,7 @@ impl fmt::Display for Problem {
 }
 
 /// The word of `words` that was probably meant.
-pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     words
         .iter()

@@ -12,7 +12,9 @@ use super::checks;
 use super::fault::{Faults, FileError, Source, Spot};
 use super::read;
 use crate::domain::Time;
-use crate::domain::terms::{GroupKey, PartnerKey, PayoutMethod, Profile, ProgramKey, ProgramTerms, Settings, Status};
+use crate::domain::terms::{
+    GroupKey, PartnerKey, PayoutMethod, Profile, ProgramKey, ProgramTerms, Rule, Settings, Status,
+};
 
 /// A program file without faults of its own.
 #[derive(Debug, Clone)]
@@ -58,7 +60,18 @@ pub struct GroupSection {
     pub key: GroupKey,
     /// Its display name; the key where the file has none.
     pub name: String,
+    /// Every override that its partners share.
+    pub overrides: Vec<OverrideSection>,
     pub(super) spot: Spot,
+}
+
+/// `[[partner.override]]`, `[[group.override]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverrideSection {
+    /// The program whose rules these come before.
+    pub program: Named,
+    /// The rules, in order; never empty.
+    pub rules: Vec<Rule>,
 }
 
 /// `[[partner]]`.
@@ -77,10 +90,14 @@ pub struct PartnerSection {
     pub status: Option<Status>,
     /// Their group.
     pub group: Option<GroupKey>,
+    /// Who brought them.
+    pub recruited_by: Option<Named>,
     /// Every program that they are in.
     pub programs: Vec<Named>,
     /// Every promotion code that is theirs.
     pub codes: Vec<CodeSection>,
+    /// Every override that they have.
+    pub overrides: Vec<OverrideSection>,
     pub(super) spot: Spot,
 }
 
@@ -150,16 +167,20 @@ impl Moment {
 /// # Ok::<(), commission_bridge::program::FileError>(())
 /// ```
 pub fn parse(text: &str, file_name: &str) -> Result<ProgramFile, FileError> {
+    parse_with(text, file_name, Faults::default())
+}
+
+/// The same; `faults` says how amounts are written.
+pub(super) fn parse_with(text: &str, file_name: &str, mut faults: Faults) -> Result<ProgramFile, FileError> {
     let source = Source { file_name: file_name.to_owned(), text: text.to_owned() };
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut faults = Faults::default();
+    let mut syntax = Faults::default();
     for error in &errors {
-        faults.add(&Spot { path: String::new(), span: error.span().unwrap_or_default() }, error.message());
+        syntax.add(&Spot { path: String::new(), span: error.span().unwrap_or_default() }, error.message());
     }
     // What a file means is only worth saying once its syntax stands.
-    faults.into_result(&source)?;
+    syntax.into_result(&source)?;
 
-    let mut faults = Faults::default();
     let root = DeValue::Table(root.into_inner());
     let sections = read::document(&root, &mut faults);
     checks::within(&sections, &mut faults);

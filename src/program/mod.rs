@@ -6,11 +6,23 @@ mod currencies;
 mod describe;
 pub mod fault;
 pub mod file;
+pub mod json;
 pub mod plan;
 mod read;
 #[cfg(test)]
 mod tests;
 pub mod valid;
+
+/// The fields that the reader takes, for whoever describes them.
+#[cfg(test)]
+pub(crate) mod fields {
+    pub(crate) use super::read::PROGRAM;
+    pub(crate) use super::read::group::GROUP;
+    pub(crate) use super::read::overriding::OVERRIDE;
+    pub(crate) use super::read::partner::PARTNER;
+    pub(crate) use super::read::rule::RULE;
+    pub(crate) use super::read::workspace::WORKSPACE;
+}
 
 pub use fault::{FileError, Problem};
 pub use file::{ProgramFile, parse};

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashSet};
 use super::checks;
 use super::describe;
 use super::fault::FileError;
-use super::file::{GroupSection, PartnerSection, ProgramFile, ProgramSection};
+use super::file::{GroupSection, OverrideSection, PartnerSection, ProgramFile, ProgramSection};
 use crate::domain::Time;
 use crate::domain::terms::{
-    Change, CodeOwner, ENGINE, Partner, PartnerKey, Profile, Program, ProgramKey, ProgramTerms, Status, Terms, Version,
+    Change, CodeOwner, ENGINE, Overrides, Partner, PartnerKey, Profile, Program, ProgramKey, ProgramTerms, Rule,
+    Status, Terms, Version, Whose,
 };
 
 /// Whether a back-dated version counts in months that are closed.
@@ -169,7 +170,7 @@ impl Planner<'_> {
             details.push(format!("name: {} → {}", program.name, section.name));
         }
         details.extend(describe::differences(&describe::terms(&latest.terms), &describe::terms(&section.terms)));
-        details.extend(rule_differences(&latest.terms, &section.terms));
+        details.extend(rule_differences(&latest.terms.rules, &section.terms.rules));
         details.extend(overtaken(program, in_force_from));
         self.details(details);
         self.version(section, number, effective_from, in_force_from);
@@ -191,12 +192,47 @@ impl Planner<'_> {
     fn group(&mut self, section: &GroupSection) {
         let GroupSection { key, name, .. } = section;
         let known = self.current.groups.get(key);
-        match known {
-            Some(group) if group.name == *name => return,
-            Some(group) => self.line(format!("~ group {key}: name: {} → {name}", group.name)),
-            None => self.line(format!("+ group {key} ({name})")),
+        if known.is_none_or(|group| group.name != *name) {
+            self.line(match known {
+                Some(group) => format!("~ group {key}: name: {} → {name}", group.name),
+                None => format!("+ group {key} ({name})"),
+            });
+            self.enter(&format!("group/{key}/name"), Change::Group { group: key.clone(), name: name.clone() });
         }
-        self.enter(&format!("group/{key}/name"), Change::Group { group: key.clone(), name: name.clone() });
+        let nothing = Overrides::default();
+        let known = known.map_or(&nothing, |group| &group.overrides);
+        self.overrides(&Whose::Group(key.clone()), &section.overrides, known);
+    }
+
+    /// The overrides that a section lists, and the end of those that it does not.
+    fn overrides(&mut self, whose: &Whose, sections: &[OverrideSection], known: &Overrides) {
+        for OverrideSection { program, rules } in sections {
+            let before =
+                known.get(&program.name).and_then(|dated| dated.latest()).map(Vec::as_slice).unwrap_or_default();
+            if before == rules.as_slice() {
+                continue;
+            }
+            let sign = if before.is_empty() { '+' } else { '~' };
+            self.line(format!("{sign} {whose}: override in program {}", program.name));
+            self.details(rule_differences(before, rules));
+            self.override_with(whose, &program.name, rules.clone());
+        }
+        for (program, dated) in known {
+            let is_listed = sections.iter().any(|section| section.program.name == *program);
+            if !is_listed && dated.latest().is_some_and(|rules| !rules.is_empty()) {
+                self.line(format!("- {whose}: override in program {program}"));
+                self.override_with(whose, program, Vec::new());
+            }
+        }
+    }
+
+    fn override_with(&mut self, whose: &Whose, program: &str, rules: Vec<Rule>) {
+        let kind = match whose {
+            Whose::Partner(key) => format!("partner/{key}"),
+            Whose::Group(key) => format!("group/{key}"),
+        };
+        let (whose, program) = (whose.clone(), program.to_owned());
+        self.enter(&format!("{kind}/override/{program}"), Change::Override { program, whose, rules, from: None });
     }
 
     fn partner(&mut self, section: &PartnerSection) {
@@ -216,7 +252,23 @@ impl Planner<'_> {
             let change = Change::PartnerGroup { partner: key.clone(), group: section.group.clone(), from: None };
             self.enter(&format!("partner/{key}/group"), change);
         }
+        self.recruiter(section, known);
         self.enrollments(section, known);
+        let nothing = Overrides::default();
+        let known = known.map_or(&nothing, |partner| &partner.overrides);
+        self.overrides(&Whose::Partner(key.clone()), &section.overrides, known);
+    }
+
+    fn recruiter(&mut self, section: &PartnerSection, known: Option<&Partner>) {
+        let key = &section.key;
+        let before = known.and_then(|partner| partner.recruiter.latest()).cloned().flatten();
+        let recruiter = section.recruited_by.as_ref().map(|named| named.name.clone());
+        if before != recruiter {
+            let word = |recruiter: &Option<PartnerKey>| recruiter.clone().unwrap_or_else(|| "nobody".to_owned());
+            self.line(format!("~ partner {key}: recruited by: {} → {}", word(&before), word(&recruiter)));
+            let change = Change::PartnerRecruiter { partner: key.clone(), recruiter, from: None };
+            self.enter(&format!("partner/{key}/recruiter"), change);
+        }
     }
 
     fn profile(&mut self, section: &PartnerSection, known: Option<&Partner>) {
@@ -321,11 +373,11 @@ fn rule_lines(terms: &ProgramTerms) -> Vec<String> {
     terms.rules.iter().enumerate().map(|(i, rule)| format!("+ rule {}: {}", i + 1, describe::rule(rule))).collect()
 }
 
-fn rule_differences(before: &ProgramTerms, after: &ProgramTerms) -> Vec<String> {
-    let count = before.rules.len().max(after.rules.len());
+fn rule_differences(before: &[Rule], after: &[Rule]) -> Vec<String> {
+    let count = before.len().max(after.len());
     let mut lines = Vec::new();
     for index in 0..count {
-        let (before, after) = (before.rules.get(index), after.rules.get(index));
+        let (before, after) = (before.get(index), after.get(index));
         if before == after {
             continue;
         }

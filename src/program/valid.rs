@@ -53,6 +53,18 @@ pub fn text(text: &str, what: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A text of one line or more, trimmed and not empty.
+pub fn prose(text: &str, what: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!("is empty: expected {what}, or leave the key out"));
+    }
+    if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
+        return Err(format!("holds a control character: expected {what}"));
+    }
+    Ok(text.to_owned())
+}
+
 /// One of some words.
 pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();

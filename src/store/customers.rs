@@ -123,6 +123,26 @@ pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> 
     }))
 }
 
+/// One customer, if it is due and nobody else holds it.
+pub async fn due_one(tx: &mut Tx, workspace: WorkspaceId, id: &str, now: Time) -> Result<Vec<Customer>, StoreError> {
+    let text = match tx.engine() {
+        Engine::Sqlite => {
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+             FROM customers
+             WHERE workspace_id = $1 AND customer_id = $2 AND settle_due_at <= $3"
+        }
+        Engine::Postgres => {
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+             FROM customers
+             WHERE workspace_id = $1 AND customer_id = $2 AND settle_due_at <= $3
+             FOR UPDATE SKIP LOCKED"
+        }
+    };
+    Ok(on!(tx, conn => {
+        sqlx::query_as(text).bind(workspace.0).bind(id).bind(micros(now)).fetch_all(conn).await?
+    }))
+}
+
 /// When the next customer is due.
 pub async fn next_due(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<Time>, StoreError> {
     let at: Option<i64> = on!(tx, conn => {

@@ -268,6 +268,18 @@ pub async fn page(
     }))
 }
 
+/// Whether a book has any line.
+pub async fn any(tx: &mut Tx, workspace: WorkspaceId, mode: Mode) -> Result<bool, StoreError> {
+    let found: Option<String> = on!(tx, conn => {
+        sqlx::query_scalar("SELECT entry_id FROM entries WHERE workspace_id = $1 AND mode = $2 ORDER BY entry_id LIMIT 1")
+            .bind(workspace.0)
+            .bind(mode.as_i64())
+            .fetch_optional(conn)
+            .await?
+    });
+    Ok(found.is_some())
+}
+
 /// A page of one book, or of one partner in it, the newest first, behind `before`.
 pub async fn newest(
     tx: &mut Tx,
@@ -416,9 +428,12 @@ pub async fn without_cause(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<St
             "SELECT e.entry_id
              FROM entries e
              LEFT JOIN payouts p ON p.workspace_id = e.workspace_id AND p.payout_id = e.payout_id
+             LEFT JOIN adjustments a
+                    ON a.workspace_id = e.workspace_id AND a.entry_id = e.entry_id AND a.mode = e.mode AND a.kind = e.kind
+                       AND a.partner_key = e.partner_key AND a.amount = e.amount AND a.currency = e.currency
              WHERE e.workspace_id = $1
                AND (e.amount = 0
-                    OR e.kind IN ('adjustment', 'bonus')
+                    OR (e.kind IN ('adjustment', 'bonus') AND a.adjustment_id IS NULL)
                     OR (e.kind IN ('accrual', 'reversal') AND (e.payment_id IS NULL OR e.program_key IS NULL))
                     OR (e.kind IN ('payout', 'payout_return', 'carry') AND p.payout_id IS NULL))
              ORDER BY e.entry_id

@@ -11,21 +11,9 @@ use super::rows::Rows;
 use super::workspaces::{RECORDER, lock};
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros, resettle};
 use crate::domain::Time;
+pub use crate::domain::lead::NewLead;
 use crate::domain::lead::{Lead, LeadBy, LeadTo};
 use crate::on;
-
-/// A lead to be entered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewLead {
-    /// What `value` is.
-    pub by: LeadBy,
-    /// The e-mail (any case) or customer key.
-    pub value: String,
-    /// Whom it names. That the partner and program exist is for the caller to check; a click may become known later.
-    pub to: LeadTo,
-    /// Counts for payments from then on; for all when `None`.
-    pub from: Option<Time>,
-}
 
 /// A lead as it is kept.
 #[derive(Clone, PartialEq, Eq, FromRow)]

@@ -91,7 +91,8 @@ impl std::fmt::Display for Mode {
 }
 
 /// A workspace's number: the first part of every key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct WorkspaceId(pub i64);
 
 /// Why the database did not do as asked.

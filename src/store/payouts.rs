@@ -31,6 +31,22 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// As in the API and on the command line.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "batch_id": self.batch_id,
+            "mode": self.mode().as_str(),
+            "month": self.month,
+            "period_start": self.period_start(),
+            "period_end": self.period_end(),
+            "cut_off_at": self.cut_off(),
+            "status": self.status,
+            "closed_at": self.closed_at(),
+            "approved_at": self.approved_at(),
+            "paid_at": self.paid_at(),
+        })
+    }
+
     /// A batch that was closed just now.
     pub fn closed(batch_id: String, mode: Mode, month: String, period: (Time, Time), cut_off: Time, now: Time) -> Self {
         Self {
@@ -129,6 +145,34 @@ pub struct Payout {
     pub external_id: Option<String>,
     /// Why it failed.
     pub failure_reason: Option<String>,
+}
+
+impl Payout {
+    /// As in the API and on the command line: amounts in minor units, without where the money goes.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "payout_id": self.payout_id,
+            "partner_key": self.partner_key,
+            "currency": self.currency,
+            "method": self.method,
+            "opening": self.opening,
+            "earned": self.earned,
+            "reversed": self.reversed,
+            "adjustments": self.adjustments,
+            "amount": self.amount,
+            "closing": self.closing,
+            "minimum": self.minimum,
+            "entry_count": self.entry_count,
+            "commission_count": self.commission_count,
+            "status": self.status,
+            "reason": self.reason,
+            "reference": self.reference,
+            "sent_at": self.sent_at(),
+            "settled_at": self.settled_at(),
+            "external_id": self.external_id,
+            "failure_reason": self.failure_reason,
+        })
+    }
 }
 
 /// What a new payout is made of.

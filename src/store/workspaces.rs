@@ -1,8 +1,8 @@
 //! Workspaces: one merchant each.
 
-use sqlx::Row;
+use sqlx::{FromRow, Row};
 
-use super::{StoreError, Tx, WorkspaceId, micros};
+use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
 
@@ -68,6 +68,55 @@ pub async fn all(tx: &mut Tx) -> Result<Vec<(WorkspaceId, String)>, StoreError> 
         let rows = sqlx::query("SELECT workspace_id, key FROM workspaces ORDER BY workspace_id").fetch_all(conn).await?;
         rows.iter().map(|row| Ok((WorkspaceId(row.try_get(0)?), row.try_get(1)?))).collect()
     })
+}
+
+/// A merchant.
+#[derive(Debug, Clone, FromRow)]
+pub struct Workspace {
+    /// Its number.
+    #[sqlx(rename = "workspace_id")]
+    pub id: WorkspaceId,
+    /// Its key.
+    pub key: String,
+    created_at: i64,
+}
+
+impl Workspace {
+    /// When it was made.
+    pub fn created_at(&self) -> Time {
+        from_micros(self.created_at)
+    }
+}
+
+/// A workspace by its key.
+pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<Workspace>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces WHERE key = $1")
+            .bind(key)
+            .fetch_optional(conn)
+            .await?
+    }))
+}
+
+/// All workspaces, in order of their keys.
+pub async fn list(tx: &mut Tx) -> Result<Vec<Workspace>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces ORDER BY key").fetch_all(conn).await?
+    }))
+}
+
+/// The book to show where nobody chooses: live once it has events, else test.
+pub async fn usual_mode(tx: &mut Tx, workspace: WorkspaceId) -> Result<Mode, StoreError> {
+    let found: Option<i64> = on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT received_at FROM events WHERE workspace_id = $1 AND mode = $2 ORDER BY received_at LIMIT 1",
+        )
+        .bind(workspace.0)
+        .bind(Mode::Live.as_i64())
+        .fetch_optional(conn)
+        .await?
+    });
+    Ok(if found.is_some() { Mode::Live } else { Mode::Test })
 }
 
 /// Takes a lock until the transaction ends (`PostgreSQL`; on `SQLite` whoever writes is alone anyway) and tells how

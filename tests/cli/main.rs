@@ -8,6 +8,7 @@ mod blackbox;
 mod apply;
 mod events;
 mod explain;
+mod imports;
 mod money;
 mod months;
 mod proof;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "",
     "serve",
     "demo",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 20] = [
     "events show",
     "events replay",
     "clicks import",
+    "import",
     "explain",
     "balances",
     "ledger export",
@@ -61,6 +62,9 @@ fn wrong_usage_is_exit_code_2_and_says_what_was_expected() {
         "payouts close --month 2025-13",
         "payouts export 2025-01 --format excel",
         "explain",
+        "import partners.csv",
+        "import partners.csv --kind people",
+        "import partners.csv --kind partners --format excel",
         "api-key create --name x --role boss",
     ] {
         let said = home.run(words);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use commission_bridge::domain::Time;
 use commission_bridge::domain::decision::Click;
+use commission_bridge::domain::entry::Component;
 use commission_bridge::domain::terms::Terms;
 use commission_bridge::ledger::explain::{Explanation, explain_reference};
 use commission_bridge::sample::{Event, Shape, render_all, stream};
@@ -144,21 +145,32 @@ fn late(case: &Case, now: Time, shapes: [Shape; 2], seed: u64) -> Vec<Value> {
 /// Everything in which the ledger differs from what was computed by hand.
 async fn wrong(world: &World, case: &Case, check: &Check) -> Vec<String> {
     let payments = world.payments().await;
+    let mut booked: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let mut shares: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    for entry in world.entries().await.into_iter().map(|booked| booked.entry) {
+        let payment = entry.payment_id.unwrap_or_default();
+        match entry.component {
+            Component::Direct => *booked.entry((payment, entry.partner)).or_default() += entry.amount,
+            Component::Level2 => {
+                *shares.entry(payment).or_default().entry(entry.partner).or_default() += entry.amount;
+            }
+        }
+    }
+    booked.retain(|_, sum| *sum != 0);
+    for shares in shares.values_mut() {
+        shares.retain(|_, sum| *sum != 0);
+    }
     let got = |payment: &Payment| Got {
         reference: payment.reference.clone(),
         code: serde_json::from_value(payment.code.as_str().into()).unwrap(),
         partner: payment.partner_key.clone().unwrap_or_default(),
         amount: payment.amount,
         currency: payment.currency.parse().unwrap(),
+        shares: shares.get(&payment.payment_id).cloned().unwrap_or_default(),
     };
     let got: Vec<Got> = payments.iter().filter(|payment| payment.merged_into.is_none()).map(got).collect();
     let mut wrong = check.differences(&got);
 
-    let mut booked: BTreeMap<(String, String), i64> = BTreeMap::new();
-    for entry in world.entries().await.into_iter().map(|booked| booked.entry) {
-        *booked.entry((entry.payment_id.unwrap_or_default(), entry.partner)).or_default() += entry.amount;
-    }
-    booked.retain(|_, sum| *sum != 0);
     let decided: BTreeMap<(String, String), i64> = payments
         .iter()
         .filter(|payment| payment.amount != 0)

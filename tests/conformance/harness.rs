@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::TimeDelta;
+use commission_bridge::admin::Session;
 use commission_bridge::clock::Clock;
 use commission_bridge::domain::Time;
 use commission_bridge::domain::terms::{
@@ -141,6 +142,12 @@ impl World {
 
     pub async fn work(&self) -> Worked {
         self.worker.run_until_idle().await.unwrap()
+    }
+
+    /// A transaction of changes, as a command or request has it.
+    pub async fn session(&self) -> Session {
+        let (book, author) = ((self.workspace, Mode::Live), "test".to_owned());
+        Session::begin(&self.db, &self.clock, &self.ledger.ids, book, author).await.unwrap()
     }
 
     pub async fn enter(&self, changes: &[Change]) -> usize {

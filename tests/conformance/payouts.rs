@@ -26,15 +26,27 @@ crate::on_both_engines!(
 
 impl World {
     async fn close_month(&self, month: &str) -> Result<(Batch, Done), PayoutError> {
-        batch::close(&self.ledger, self.workspace, Mode::Live, month.parse().unwrap()).await
+        let mut session = self.session().await;
+        let (tx, by) = session.parts();
+        let done = batch::close(tx, by, Mode::Live, month.parse().unwrap()).await?;
+        session.commit().await?;
+        Ok(done)
     }
 
     async fn approve(&self, month: &str) -> Result<(Batch, Done), PayoutError> {
-        batch::approve(&self.ledger, self.workspace, Mode::Live, month).await
+        let mut session = self.session().await;
+        let (tx, by) = session.parts();
+        let done = batch::approve(tx, by, Mode::Live, month).await?;
+        session.commit().await?;
+        Ok(done)
     }
 
     async fn mark_paid(&self, month: &str) -> Result<(Batch, usize), PayoutError> {
-        batch::mark_paid(&self.ledger, self.workspace, Mode::Live, month, &Paid::default()).await
+        let mut session = self.session().await;
+        let (tx, by) = session.parts();
+        let done = batch::mark_paid(tx, by, Mode::Live, month, &Paid::default()).await?;
+        session.commit().await?;
+        Ok(done)
     }
 
     async fn batches(&self) -> Vec<Batch> {

@@ -111,9 +111,11 @@ async fn some_payouts(world: &World) {
     world.enter(&[paid_by_file("acme")]).await;
     world.clock.advance(TimeDelta::days(32));
     world.work().await;
-    let (ledger, month) = (&world.ledger, "2026-10".parse().unwrap());
-    batch::close(ledger, world.workspace, Mode::Live, month).await.unwrap();
-    batch::approve(ledger, world.workspace, Mode::Live, "2026-10").await.unwrap();
+    let mut session = world.session().await;
+    let (tx, by) = session.parts();
+    batch::close(tx, by, Mode::Live, "2026-10".parse().unwrap()).await.unwrap();
+    batch::approve(tx, by, Mode::Live, "2026-10").await.unwrap();
+    session.commit().await.unwrap();
     world.receive(&[refund(2, 5_000)]).await;
     assert_eq!(world.entries().await.len(), 4 + 1 + 2 + 2 + 1);
     assert!(verify(world).await.is_clean(), "{:?}", verify(world).await);

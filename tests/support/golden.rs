@@ -97,6 +97,9 @@ pub struct Expected {
     pub amount: i64,
     /// Of the payment.
     pub currency: Currency,
+    /// What others are owed for it now, minor units by partner; nothing to those that are not named.
+    #[serde(default)]
+    pub shares: BTreeMap<PartnerKey, i64>,
 }
 
 /// What a partner is owed in all.
@@ -124,6 +127,8 @@ pub struct Got {
     pub amount: i64,
     /// Of the payment.
     pub currency: Currency,
+    /// What others are owed for it now, minor units by partner; never zero.
+    pub shares: BTreeMap<PartnerKey, i64>,
 }
 
 /// Something that people entered.
@@ -294,6 +299,12 @@ impl From<&Decision> for Got {
             partner: decision.partner.clone().unwrap_or_default(),
             amount: decision.amount,
             currency: decision.currency,
+            shares: decision
+                .shares
+                .iter()
+                .filter(|share| share.amount != 0)
+                .map(|share| (share.partner.clone(), share.amount))
+                .collect(),
         }
     }
 }
@@ -320,6 +331,9 @@ impl Check {
         let mut owed: BTreeMap<(&str, Currency), i64> = BTreeMap::new();
         for got in got {
             *owed.entry((&got.partner, got.currency)).or_default() += got.amount;
+            for (partner, amount) in &got.shares {
+                *owed.entry((partner, got.currency)).or_default() += amount;
+            }
         }
         for Balance { partner, currency, amount } in &self.balances {
             let got = owed.get(&(partner.as_str(), *currency)).copied().unwrap_or_default();
@@ -336,21 +350,24 @@ impl Expected {
         self.code.is_none_or(|code| code == got.code)
             && self.partner.as_ref().is_none_or(|partner| *partner == got.partner)
             && (self.amount, self.currency) == (got.amount, got.currency)
+            && self.shares == got.shares
     }
 
     fn words(&self) -> String {
         let code = self.code.map_or("any code", Code::as_str);
-        words(code, self.partner.as_deref().unwrap_or("anybody"), self.amount, self.currency)
+        words(code, self.partner.as_deref().unwrap_or("anybody"), self.amount, self.currency, &self.shares)
     }
 }
 
 impl Got {
     fn words(&self) -> String {
-        words(self.code.as_str(), &self.partner, self.amount, self.currency)
+        words(self.code.as_str(), &self.partner, self.amount, self.currency, &self.shares)
     }
 }
 
-fn words(code: &str, partner: &str, amount: i64, currency: Currency) -> String {
+fn words(code: &str, partner: &str, amount: i64, currency: Currency, shares: &BTreeMap<PartnerKey, i64>) -> String {
     let partner = if partner.is_empty() { "nobody" } else { partner };
-    format!("{code}, {partner}, {amount} {currency}")
+    let mut words = vec![code.to_owned(), partner.to_owned(), format!("{amount} {currency}")];
+    words.extend(shares.iter().map(|(partner, amount)| format!("{amount} for {partner}")));
+    words.join(", ")
 }

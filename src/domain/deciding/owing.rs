@@ -2,7 +2,8 @@
 
 use super::{Answer, Credited, Deciding, Outcome, Review};
 use crate::domain::Time;
-use crate::domain::decision::{Code, Decision, Step};
+use crate::domain::decision::{Code, Decision, Share, Step};
+use crate::domain::entry::Component;
 use crate::domain::history::Payment;
 use crate::domain::money::{Exact, Money, Overflow};
 use crate::domain::taken::{Taken, taken};
@@ -26,6 +27,7 @@ impl Deciding<'_> {
             version: None,
             amount: 0,
             steps: Vec::new(),
+            shares: Vec::new(),
             trace,
         };
         match answer {
@@ -59,6 +61,13 @@ impl Deciding<'_> {
             .checked_add_signed(chrono::TimeDelta::days(i64::from(credited.hold_days)))
             .unwrap_or(payment.paid_at);
         decision.taken_back = credited.taken.now();
+        decision.shares.extend(credited.second.as_ref().map(|second| Share {
+            partner: second.recruiter.clone(),
+            program: credited.credit.program.clone(),
+            component: Component::Level2,
+            amount: 0,
+            steps: Vec::new(),
+        }));
         decision.partner = Some(credited.credit.partner);
         decision.program = Some(credited.credit.program);
         decision.version = Some(credited.version);
@@ -80,12 +89,55 @@ impl Deciding<'_> {
             say(decision, &|| format!("the buyer looks like the partner; {} once a reviewer restores it", money(full)));
             return Ok(());
         }
+        let owing = Owing { payment, paid, taken: &credited.taken, available_at };
+        decision.steps = owing.steps(credited.price.commission)?;
+        if let (Some(share), Some(second)) = (decision.shares.first_mut(), &credited.second) {
+            share.steps = owing.steps(second.commission)?;
+            share.amount = sum(&share.steps);
+        }
+        say(decision, &|| format!("commission: {}, rounded half to even", money(full)));
+        for level in &credited.taken.levels {
+            let left = owing.left(credited.price.commission, level.taken)?;
+            say(decision, &|| {
+                let (reason, taken) = (level.reason, money(level.taken));
+                format!("{} ({reason}): {taken} of {} taken back, {} owed", level.at, money(paid), money(left))
+            });
+        }
+        if let Some((partner, amount)) = decision.shares.first().map(|share| (share.partner.clone(), share.amount)) {
+            say(decision, &|| format!("second level: {} owed to {partner}", money(amount)));
+        }
+        decision.amount = sum(&decision.steps);
+        decision.code = code;
+        say(decision, &|| format!("on hold until {available_at} ({} days after payment)", credited.hold_days));
+        if let Some(due) = credited.taken.next_change_at {
+            say(decision, &|| format!("a refund takes effect at {due}"));
+        }
+        Ok(())
+    }
+}
+
+/// What turns an exact commission into ledger lines.
+struct Owing<'a> {
+    payment: &'a Payment,
+    paid: i64,
+    taken: &'a Taken,
+    available_at: Time,
+}
+
+impl Owing<'_> {
+    /// What is left of a commission when so much was taken back: rounded once, from the exact amount.
+    fn left(&self, commission: Exact, taken: i64) -> Result<i64, Overflow> {
+        commission.times(Exact::ratio(self.paid - taken, self.paid)?)?.round_half_even()
+    }
+
+    fn steps(&self, commission: Exact) -> Result<Vec<Step>, Overflow> {
+        let mut steps = Vec::new();
         let mut owed = 0;
-        let mut step = |decision: &mut Decision, level: i64, at: Time, event_id: &str, reason: &'static str| {
+        let mut step = |level: i64, at: Time, event_id: &str, reason: &'static str| {
             if level != owed {
-                decision.steps.push(Step {
+                steps.push(Step {
                     occurred_at: at,
-                    available_at: available_at.max(at),
+                    available_at: self.available_at.max(at),
                     amount: level.checked_sub(owed).ok_or(Overflow)?,
                     event_id: Some(event_id.to_owned()),
                     reason,
@@ -94,25 +146,16 @@ impl Deciding<'_> {
             }
             Ok::<(), Overflow>(())
         };
-        step(decision, full, payment.paid_at, &payment.event_id, "payment")?;
-        say(decision, &|| format!("commission: {}, rounded half to even", money(full)));
-        for level in &credited.taken.levels {
-            let kept = Exact::ratio(paid - level.taken, paid)?;
-            let left = credited.price.commission.times(kept)?.round_half_even()?;
-            step(decision, left, level.at, &level.event_id, level.reason)?;
-            say(decision, &|| {
-                let (reason, taken) = (level.reason, money(level.taken));
-                format!("{} ({reason}): {taken} of {} taken back, {} owed", level.at, money(paid), money(left))
-            });
+        step(commission.round_half_even()?, self.payment.paid_at, &self.payment.event_id, "payment")?;
+        for level in &self.taken.levels {
+            step(self.left(commission, level.taken)?, level.at, &level.event_id, level.reason)?;
         }
-        decision.amount = decision.steps.iter().map(|step| step.amount).sum();
-        decision.code = code;
-        say(decision, &|| format!("on hold until {available_at} ({} days after payment)", credited.hold_days));
-        if let Some(due) = credited.taken.next_change_at {
-            say(decision, &|| format!("a refund takes effect at {due}"));
-        }
-        Ok(())
+        Ok(steps)
     }
+}
+
+fn sum(steps: &[Step]) -> i64 {
+    steps.iter().map(|step| step.amount).sum()
 }
 
 /// Credited, unless all of it was taken back.

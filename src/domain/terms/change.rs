@@ -1,9 +1,11 @@
 //! What people enter: the lines of the append-only log.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::partner::Profile;
-use super::program::{ProgramTerms, Status};
+use super::program::{ProgramTerms, Rule, Status};
 use super::settings::Settings;
 use super::{GroupKey, PartnerKey, ProgramKey};
 use crate::domain::Time;
@@ -95,12 +97,35 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Time>,
     },
+    /// Who brought a partner.
+    PartnerRecruiter {
+        /// The partner who was brought.
+        partner: PartnerKey,
+        /// By whom, or by nobody.
+        recruiter: Option<PartnerKey>,
+        /// Since when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Time>,
+    },
     /// A group of partners is called something.
     Group {
         /// Which; unknown keys make a new one.
         group: GroupKey,
         /// Its display name from now on.
         name: String,
+    },
+    /// A partner or a group has rules of its own in a program, tried before the program's.
+    Override {
+        /// In which program.
+        program: ProgramKey,
+        /// Whose.
+        whose: Whose,
+        /// All of them; none end it.
+        rules: Vec<Rule>,
+        /// Since when. Entered together with the partner or the program's first version they reach back to the
+        /// beginning; later they count from when they were entered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Time>,
     },
     /// A partner enters or leaves a program.
     Enrollment {
@@ -146,6 +171,25 @@ pub enum Change {
         /// Why.
         note: String,
     },
+}
+
+/// Who has rules of their own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// A partner.
+    Partner(PartnerKey),
+    /// Every partner of a group.
+    Group(GroupKey),
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partner(key) => write!(f, "partner {key}"),
+            Self::Group(key) => write!(f, "group {key}"),
+        }
+    }
 }
 
 /// What a reviewer said of a payment's commission.

@@ -13,12 +13,12 @@ mod subject;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict};
+pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict, Whose};
 pub use dated::Dated;
-pub use partner::{ByHand, Group, Method, Partner, PayoutMethod, Profile};
+pub use partner::{ByHand, Group, Method, Overrides, Partner, PayoutMethod, Profile};
 pub use program::{
-    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SelfReferral, Status,
-    Touch, TrialConversion, Version,
+    Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SecondLevel, SecondLevelOf,
+    SelfReferral, Status, Touch, TrialConversion, Version,
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
 pub use subject::Subject;
@@ -125,7 +125,16 @@ impl Terms {
                     partner.group.enter(seq, at, from, group);
                 }
             }
+            Change::PartnerRecruiter { partner, recruiter, from } => {
+                if let Some(partner) = self.partners.get_mut(&partner) {
+                    let from = if at == partner.entered_at { from } else { Some(from.unwrap_or(at)) };
+                    partner.recruiter.enter(seq, at, from, recruiter);
+                }
+            }
             Change::Group { group, name } => self.groups.entry(group).or_default().name = name,
+            Change::Override { program, whose, rules, from } => {
+                self.enter_override(seq, at, program, whose, rules, from);
+            }
             Change::Enrollment { partner, program, status, from } => {
                 let Some(partner) = self.partners.get_mut(&partner) else { return };
                 if let Some((_, dated)) = partner.enrollments.iter_mut().find(|(key, _)| *key == program) {
@@ -148,4 +157,55 @@ impl Terms {
             }
         }
     }
+
+    fn enter_override(
+        &mut self,
+        seq: i64,
+        at: Time,
+        program: ProgramKey,
+        whose: Whose,
+        rules: Vec<Rule>,
+        from: Option<Time>,
+    ) {
+        let first = self.programs.get(&program).and_then(|program| program.versions.first());
+        let mut is_first = first.is_some_and(|version| version.published_at == at);
+        let overrides = match whose {
+            Whose::Partner(partner) => {
+                let Some(partner) = self.partners.get_mut(&partner) else { return };
+                is_first |= partner.entered_at == at;
+                &mut partner.overrides
+            }
+            Whose::Group(group) => {
+                let known = self.groups.entry(group);
+                let name = known.key().clone();
+                &mut known.or_insert_with(|| Group { name, ..Group::default() }).overrides
+            }
+        };
+        // Entered together with whom it is for, it is the first value; later it is a change.
+        let from = if is_first { from } else { Some(from.unwrap_or(at)) };
+        overrides.entry(program).or_default().enter(seq, at, from, rules);
+    }
+
+    /// The overrides in force at `at` for a partner in a program: the partner's own, then their group's.
+    pub fn overrides_at(&self, partner: &str, program: &str, at: Time) -> Vec<(Whose, &[Rule])> {
+        let Some(known) = self.partners.get(partner) else { return Vec::new() };
+        let mut found = Vec::new();
+        let own = in_force(&known.overrides, program, at);
+        if !own.is_empty() {
+            found.push((Whose::Partner(partner.to_owned()), own));
+        }
+        let group = known.group.at(at).and_then(Option::as_ref);
+        if let Some((key, group)) = group.and_then(|group| self.groups.get_key_value(group)) {
+            let shared = in_force(&group.overrides, program, at);
+            if !shared.is_empty() {
+                found.push((Whose::Group(key.clone()), shared));
+            }
+        }
+        found
+    }
+}
+
+/// The rules in force, none where there are none.
+fn in_force<'a>(overrides: &'a Overrides, program: &str, at: Time) -> &'a [Rule] {
+    overrides.get(program).and_then(|dated| dated.at(at)).map(Vec::as_slice).unwrap_or_default()
 }

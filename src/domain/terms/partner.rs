@@ -1,9 +1,11 @@
 //! Partners: who they are, how they are paid, and what they are in.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::dated::Dated;
-use super::program::Status;
+use super::program::{Rule, Status};
 use super::{AmountByCurrency, PartnerKey, ProgramKey};
 use crate::domain::Time;
 use crate::domain::currency::Currency;
@@ -89,8 +91,12 @@ pub struct Partner {
     pub status: Dated<Status>,
     /// Their group over time.
     pub group: Dated<Option<String>>,
+    /// Who brought them, over time.
+    pub recruiter: Dated<Option<PartnerKey>>,
     /// The programs they were ever in, in order of entry.
     pub enrollments: Vec<(ProgramKey, Dated<Status>)>,
+    /// The rules that they have before a program's, over time.
+    pub overrides: Overrides,
 }
 
 impl Partner {
@@ -110,7 +116,12 @@ impl Partner {
 pub struct Group {
     /// Display name; the key where nobody gave it one.
     pub name: String,
+    /// The rules that its partners have before a program's, over time.
+    pub overrides: Overrides,
 }
+
+/// Rules tried before a program's, by program, over time; none where they ended.
+pub type Overrides = BTreeMap<ProgramKey, Dated<Vec<Rule>>>;
 
 /// A partner named by hand for a payment or customer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,6 +43,9 @@ pub struct ProgramTerms {
     /// When the buyer looks like the partner.
     #[serde(default)]
     pub self_referral_match: EmailMatch,
+    /// What whoever recruited the partner earns on top; nothing when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_level: Option<SecondLevel>,
     /// First match wins, line by line.
     pub rules: Vec<Rule>,
 }
@@ -60,6 +63,7 @@ impl Default for ProgramTerms {
             trial_conversion: TrialConversion::First,
             self_referral: SelfReferral::Refuse,
             self_referral_match: EmailMatch::Normalized,
+            second_level: None,
             rules: Vec::new(),
         }
     }
@@ -139,6 +143,28 @@ pub enum EmailMatch {
     Normalized,
     /// The same host, where it is not one that gives addresses to anybody.
     Domain,
+}
+
+/// What a recruiter earns on the payments that their recruits are credited with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondLevel {
+    /// Percent, 0 to 100.
+    pub percent: Decimal,
+    /// Of what.
+    pub of: SecondLevelOf,
+    /// Calendar months from when the recruit was entered, end exclusive; for ever when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub months: Option<u32>,
+}
+
+/// What the second level's percentage is a percentage of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondLevelOf {
+    /// The recruit's commission, exact, within its caps.
+    Commission,
+    /// The base of the lines for which the recruit earns.
+    Base,
 }
 
 /// What a payment is, to a rule.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, PayoutMethod, Profile, Terms};
+use super::{Change, PayoutMethod, Profile, Terms, Whose};
 
 /// What a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +27,14 @@ impl Change {
             Self::Partner { partner, .. } => subject("partner.entered", "partner", partner),
             Self::PartnerStatus { partner, .. } => subject("partner.status_changed", "partner", partner),
             Self::PartnerGroup { partner, .. } => subject("partner.group_changed", "partner", partner),
+            Self::PartnerRecruiter { partner, .. } => subject("partner.recruiter_changed", "partner", partner),
             Self::Enrollment { partner, program, .. } => {
                 Subject { action: "enrollment.changed", object: "enrollment", id: format!("{partner}/{program}") }
             }
             Self::Group { group, .. } => subject("group.entered", "group", group),
+            Self::Override { program, whose, .. } => {
+                Subject { action: "override.changed", object: "override", id: format!("{whose} in {program}") }
+            }
             Self::Code { code, .. } => subject("code.changed", "code", code),
             Self::Attribution { reference, .. } => subject("attribution.entered", "attribution", reference),
             Self::Review { reference, .. } => subject("review.entered", "review", reference),
@@ -56,11 +60,13 @@ impl Terms {
             }),
             Change::Partner { partner, .. }
             | Change::PartnerStatus { partner, .. }
-            | Change::PartnerGroup { partner, .. } => self.partners.get(partner).map(|partner| {
+            | Change::PartnerGroup { partner, .. }
+            | Change::PartnerRecruiter { partner, .. } => self.partners.get(partner).map(|partner| {
                 json!({
                     "profile": masked(&partner.profile),
                     "status": partner.status.latest().copied().unwrap_or_default(),
                     "group": partner.group.latest().cloned().flatten(),
+                    "recruited_by": partner.recruiter.latest().cloned().flatten(),
                 })
             }),
             Change::Enrollment { partner, program, .. } => {
@@ -68,6 +74,14 @@ impl Terms {
                 enrollment.and_then(|dated| dated.latest()).map(|status| json!({ "status": status }))
             }
             Change::Group { group, .. } => self.groups.get(group).map(|group| json!({ "name": group.name })),
+            Change::Override { program, whose, .. } => {
+                let overrides = match whose {
+                    Whose::Partner(key) => self.partners.get(key).map(|partner| &partner.overrides),
+                    Whose::Group(key) => self.groups.get(key).map(|group| &group.overrides),
+                };
+                let rules = overrides.and_then(|overrides| overrides.get(program)).and_then(|dated| dated.latest());
+                rules.map(|rules| json!({ "rules": rules }))
+            }
             Change::Code { code, .. } => {
                 let owner = self.codes.get(&code.trim().to_lowercase()).and_then(|dated| dated.latest());
                 owner.and_then(Option::as_ref).map(|owner| json!(owner))

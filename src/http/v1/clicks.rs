@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Caller;
-use super::super::body::{At, Begun, Post, object};
+use super::super::body::{At, Post, object};
 use super::super::query::{List, Page, Query};
 use super::super::tracking::By;
 use super::super::{App, Counters, Problem};
+use super::begin;
 use crate::admin::clicks::{self as desk, NewClick};
 use crate::admin::evidence::{self, Named};
 use crate::domain::decision;
@@ -149,10 +150,7 @@ pub(super) async fn create(
 }
 
 async fn create_once(app: &App, caller: &Caller, post: &Post<CreateClick>, by: By) -> Result<Response, Problem> {
-    let mut doing = match post.begin(app, caller).await? {
-        Begun::Before(response) => return Ok(response),
-        Begun::Now(doing) => doing,
-    };
+    let mut doing = begin!(post, *app, *caller);
     let CreateClick { program, click_id, clicked_at, .. } = &post.body;
     let session = &mut doing.session;
     let terms = session.terms().await?;

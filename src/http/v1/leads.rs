@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Caller;
-use super::super::body::{At, Begun, Post, object};
+use super::super::body::{At, Post, object};
 use super::super::query::{List, Page, Query};
 use super::super::{App, Problem};
+use super::begin;
 use crate::admin::leads::{self as desk, Asked};
 use crate::domain::lead::LeadBy;
 use crate::store::api_keys::Role;
@@ -147,10 +148,7 @@ pub(super) async fn create(
     post: Post<CreateLead>,
 ) -> Result<Response, Problem> {
     caller.must_be(Role::Admin)?;
-    let mut doing = match post.begin(&app, &caller).await? {
-        Begun::Before(response) => return Ok(response),
-        Begun::Now(doing) => doing,
-    };
+    let mut doing = begin!(post, app, caller);
     let CreateLead { email, customer_key, partner_key, click_id, link, program, from } = &post.body;
     let asked = Asked {
         email: email.as_deref(),

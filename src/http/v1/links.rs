@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Caller;
-use super::super::body::{At, Begun, Post, object};
+use super::super::body::{At, Post, object};
 use super::super::query::{List, Page, Query};
 use super::super::{App, DEFAULT_WORKSPACE, Problem};
+use super::{IfMatchHeader, begin};
 use crate::admin::links::{self as desk, LinkChange, NewLink};
 use crate::store::api_keys::Role;
 use crate::store::{links, workspaces};
@@ -148,10 +149,7 @@ pub(super) async fn create(
     post: Post<CreateLink>,
 ) -> Result<Response, Problem> {
     caller.must_be(Role::Admin)?;
-    let mut doing = match post.begin(&app, &caller).await? {
-        Begun::Before(response) => return Ok(response),
-        Begun::Now(doing) => doing,
-    };
+    let mut doing = begin!(post, app, caller);
     let CreateLink { link, partner_key, program, target } = &post.body;
     let new = NewLink { link: link.as_deref(), partner: partner_key, program: program.as_deref(), target };
     let link = desk::create(&mut doing.session, &new).await?;
@@ -181,7 +179,7 @@ pub(super) async fn get(State(app): State<App>, caller: Caller, At(link): At<Str
     post, path = "/v1/links/{link}", tag = "evidence", operation_id = "update_link", request_body = UpdateLink,
     params(
         ("link" = String, Path, description = "What its address ends with", example = "acme-summer"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the link as you know it"),
+        IfMatchHeader,
     ),
     responses((status = 200, description = "The link", body = Link))
 )]
@@ -192,10 +190,7 @@ pub(super) async fn update(
     post: Post<UpdateLink>,
 ) -> Result<Response, Problem> {
     caller.must_be(Role::Admin)?;
-    let mut doing = match post.begin(&app, &caller).await? {
-        Begun::Before(response) => return Ok(response),
-        Begun::Now(doing) => doing,
-    };
+    let mut doing = begin!(post, app, caller);
     let before = desk::find(&mut doing.session, &link).await?;
     let root = Root::of(&app, &workspaces::key(&mut doing.session.tx, caller.workspace()).await?);
     post.if_match.check(&root.show(&before))?;

@@ -1,34 +1,117 @@
 //! The JSON API, one file per resource.
 
+mod adjustments;
 mod api_keys;
 mod audit_log;
 mod balances;
+mod batches;
 mod clicks;
+mod codes;
+mod enrollments;
 mod entries;
+mod groups;
 mod leads;
 mod links;
+mod partners;
 mod payments;
+mod programs;
+mod reviews;
+mod shapes;
+mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::{App, Problem, webhook};
+use crate::domain::terms::Status;
 use crate::store::Mode;
+
+/// Begins the transaction of a POST, or answers as it was answered before.
+macro_rules! begin {
+    ($post:expr, $app:expr, $caller:expr) => {
+        match $post.begin(&$app, &$caller).await? {
+            $crate::http::body::Begun::Before(response) => return Ok(response),
+            $crate::http::body::Begun::Now(doing) => doing,
+        }
+    };
+}
+use begin;
+
+/// Which page of a list is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// How many at most, 1 to 100; 10 where nobody says.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+    /// The key or id of the last object of the page before.
+    starting_after: Option<String>,
+}
+
+/// `If-Match`
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // for the reference; the body's extractor reads it
+struct IfMatchHeader {
+    /// The `ETag` that the object had when it was read: if somebody changed it meanwhile, this change is refused.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+}
+
+/// As in files and SQL.
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Inactive => "inactive",
+    }
+}
 
 /// Every route that takes a key.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(adjustments::list, adjustments::create))
+        .routes(routes!(adjustments::get))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(audit_log::list))
         .routes(routes!(balances::list))
+        .routes(routes!(batches::list, batches::close))
+        .routes(routes!(batches::get))
+        .routes(routes!(batches::payouts_of))
+        .routes(routes!(batches::approve))
+        .routes(routes!(batches::mark_paid))
+        .routes(routes!(batches::export))
         .routes(routes!(clicks::list, clicks::create))
         .routes(routes!(clicks::get))
+        .routes(routes!(codes::list, codes::give))
+        .routes(routes!(codes::get, codes::take))
+        .routes(routes!(enrollments::list, enrollments::enroll))
         .routes(routes!(entries::list))
+        .routes(routes!(groups::list, groups::enter))
+        .routes(routes!(groups::get))
         .routes(routes!(leads::list, leads::create))
         .routes(routes!(leads::get))
         .routes(routes!(links::list, links::create))
         .routes(routes!(links::get, links::update))
+        .routes(routes!(partners::list, partners::create))
+        .routes(routes!(partners::get, partners::update))
+        .routes(routes!(programs::list, programs::create))
+        .routes(routes!(programs::get, programs::update))
+        .routes(routes!(programs::archive))
+        .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(programs::version))
+        .routes(routes!(reviews::reject))
+        .routes(routes!(reviews::restore))
+        .routes(routes!(reviews::attribute_payment))
+        .routes(routes!(reviews::attribute_customer))
+        .routes(routes!(workspaces::list, workspaces::create))
+        .routes(routes!(workspaces::get, workspaces::update))
+        .routes(routes!(workspaces::secrets, workspaces::add_secret))
+        .routes(routes!(workspaces::remove_secret))
         .routes(routes!(payments::explain))
 }
 

@@ -1,12 +1,13 @@
 //! Reads the sections of a program file. Each reader notes what is wrong and goes on with a stand-in, so that one run
 //! shows every fault; nothing that was read is used while there is one.
 
-mod group;
+pub(super) mod group;
 mod node;
-mod partner;
-mod rule;
+pub(super) mod overriding;
+pub(super) mod partner;
+pub(super) mod rule;
 mod value;
-mod workspace;
+pub(super) mod workspace;
 
 use toml::de::DeValue;
 
@@ -14,10 +15,13 @@ use self::node::{Node, Section};
 use super::fault::Faults;
 use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
 use super::valid::STATUS;
-use crate::domain::terms::{Base, CreditBy, EmailMatch, PriceBy, ProgramTerms, SelfReferral, Touch, TrialConversion};
+use crate::domain::terms::{
+    Base, CreditBy, Duration, EmailMatch, PriceBy, ProgramTerms, SecondLevel, SecondLevelOf, SelfReferral, Touch,
+    TrialConversion,
+};
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
-const PROGRAM: [&str; 15] = [
+pub(crate) const PROGRAM: [&str; 16] = [
     "key",
     "name",
     "status",
@@ -31,6 +35,7 @@ const PROGRAM: [&str; 15] = [
     "trial_conversion",
     "self_referral",
     "self_referral_match",
+    "second_level",
     "effective_from",
     "rule",
 ];
@@ -100,10 +105,35 @@ fn terms(section: &Section<'_>, faults: &mut Faults) -> ProgramTerms {
         self_referral: word(section, "self_referral", &SELF_REFERRAL, faults).unwrap_or(usual.self_referral),
         self_referral_match: word(section, "self_referral_match", &EMAIL_MATCH, faults)
             .unwrap_or(usual.self_referral_match),
+        second_level: section.get("second_level").and_then(|node| second_level(node, faults)),
         rules: rule::read_all(section, faults),
     }
 }
 
+/// `{ percent = "10", of = "commission", duration = "12 months" }`
+fn second_level(node: Node<'_>, faults: &mut Faults) -> Option<SecondLevel> {
+    let section = node.section(&["percent", "of", "duration"], faults)?;
+    let percent = section.require("percent", "a percentage such as \"10\"", faults);
+    let percent = percent.and_then(|node| value::percent(&node, faults));
+    let of = section.get("of").map(|node| node.word(&SECOND_LEVEL_OF, faults));
+    let months = section.get("duration").and_then(|node| months(&node, faults));
+    Some(SecondLevel { percent: percent?, of: of.unwrap_or(Some(SecondLevelOf::Commission))?, months })
+}
+
+/// `12 months`, or `lifetime`, which has no end.
+fn months(node: &Node<'_>, faults: &mut Faults) -> Option<u32> {
+    match value::duration(node, faults)? {
+        Duration::Months(months) => return Some(months),
+        Duration::Lifetime => {}
+        Duration::OneTime | Duration::Payments(_) => {
+            faults.add(&node.spot, "counts payments: expected \"12 months\" or \"lifetime\"");
+        }
+    }
+    None
+}
+
+const SECOND_LEVEL_OF: [(&str, SecondLevelOf); 2] =
+    [("commission", SecondLevelOf::Commission), ("base", SecondLevelOf::Base)];
 const SELF_REFERRAL: [(&str, SelfReferral); 3] =
     [("refuse", SelfReferral::Refuse), ("review", SelfReferral::Review), ("allow", SelfReferral::Allow)];
 const EMAIL_MATCH: [(&str, EmailMatch); 3] =

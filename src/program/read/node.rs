@@ -61,20 +61,7 @@ impl<'a> Node<'a> {
 
     /// A text of one or more lines, trimmed and not empty.
     pub(super) fn prose(&self, what: &str, faults: &mut Faults) -> Option<String> {
-        let Some(text) = self.value.as_str() else {
-            self.expected(&format!("{what} in quotes"), faults);
-            return None;
-        };
-        let text = text.trim();
-        if text.is_empty() {
-            faults.add(&self.spot, format!("is empty: expected {what}, or leave the key out"));
-            return None;
-        }
-        if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
-            faults.add(&self.spot, format!("holds a control character: expected {what}"));
-            return None;
-        }
-        Some(text.to_owned())
+        self.valid(what, |text| valid::prose(text, what), faults)
     }
 
     /// `true` or `false`.
@@ -187,6 +174,11 @@ impl<'a> Section<'a> {
     pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = self.table.get(key)?;
         Some(Node { value: value.get_ref(), spot: Spot { path: self.path_of(key), span: value.span() } })
+    }
+
+    /// How the header of a table below this one is written.
+    pub(super) fn head_of(&self, key: &str) -> String {
+        without_indices(&self.path_of(key))
     }
 
     /// The value of a key that must be there.

@@ -4,10 +4,10 @@ use super::super::fault::Faults;
 use super::super::file::{CodeSection, Named, PartnerSection};
 use super::super::valid::{self, METHODS, STATUS};
 use super::node::{Node, Section};
-use super::value;
+use super::{overriding, value};
 use crate::domain::terms::{PayoutMethod, Profile};
 
-const PARTNER: [&str; 15] = [
+pub(crate) const PARTNER: [&str; 17] = [
     "key",
     "name",
     "email",
@@ -17,12 +17,14 @@ const PARTNER: [&str; 15] = [
     "vat_id",
     "status",
     "group",
+    "recruited_by",
     "on_hold",
     "programs",
     "codes",
     "minimum_payout",
     "payout",
     "note",
+    "override",
 ];
 
 /// Reads the section.
@@ -37,8 +39,13 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<PartnerSection
         on_hold: section.get("on_hold").and_then(|node| node.flag(faults)),
         status: section.get("status").and_then(|node| node.word(&STATUS, faults)),
         group: section.get("group").and_then(|node| node.text("a group's name", faults)),
+        recruited_by: section.get("recruited_by").and_then(|node| {
+            let name = value::key(&node, "a partner's key", faults)?;
+            Some(Named { name, spot: node.spot })
+        }),
         programs: section.get("programs").map(|node| programs(&node, faults)).unwrap_or_default(),
         codes: section.get("codes").map(|node| codes(&node, faults)).unwrap_or_default(),
+        overrides: overriding::read_all(&section, faults),
         key: key?,
         spot: section.spot,
     };

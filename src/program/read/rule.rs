@@ -1,4 +1,4 @@
-//! `[[program.rule]]`.
+//! `[[program.rule]]`, and those of overrides.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::node::{Node, Section};
 use super::value;
 use crate::domain::terms::{AmountByCurrency, Duration, Earn, Kind, Rule};
 
-const RULE: [&str; 13] = [
+pub(crate) const RULE: [&str; 13] = [
     "key",
     "on",
     "product",
@@ -31,11 +31,12 @@ const ON: [(&str, Option<Kind>); 5] = [
 ];
 const INTERVALS: [(&str, &str); 4] = [("day", "day"), ("week", "week"), ("month", "month"), ("year", "year")];
 
-/// All rules of a program; a program without any would credit nothing.
-pub(super) fn read_all(program: &Section<'_>, faults: &mut Faults) -> Vec<Rule> {
-    let nodes = program.get("rule").map(|node| node.tables(faults)).unwrap_or_default();
-    if nodes.is_empty() && program.get("rule").is_none_or(|node| node.value.is_array()) {
-        faults.add(&program.spot, "has no rule: expected at least one [[program.rule]]");
+/// All rules of a program or override; without any it would credit nothing.
+pub(super) fn read_all(section: &Section<'_>, faults: &mut Faults) -> Vec<Rule> {
+    let nodes = section.get("rule").map(|node| node.tables(faults)).unwrap_or_default();
+    if nodes.is_empty() && section.get("rule").is_none_or(|node| node.value.is_array()) {
+        let head = section.head_of("rule");
+        faults.add(&section.spot, format!("has no rule: expected at least one [[{head}]]"));
     }
     let mut keys = HashSet::new();
     let mut rules = Vec::new();
@@ -44,7 +45,7 @@ pub(super) fn read_all(program: &Section<'_>, faults: &mut Faults) -> Vec<Rule> 
         if let Some(rule) = read(&section, faults) {
             if rule.key.clone().is_some_and(|key| !keys.insert(key)) {
                 let spot = section.get("key").map_or_else(|| section.spot.clone(), |node| node.spot);
-                faults.add(&spot, "is the key of an earlier rule of this program");
+                faults.add(&spot, "is the key of an earlier rule of this list");
             }
             rules.push(rule);
         }

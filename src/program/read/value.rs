@@ -47,12 +47,24 @@ pub(super) fn amounts(node: &Node<'_>, faults: &mut Faults) -> AmountByCurrency 
 }
 
 fn amount(node: &Node<'_>, currency: Currency, faults: &mut Faults) -> Option<i64> {
+    if faults.minor_units {
+        return minor_units(node, faults);
+    }
     let Some(text) = node.value.as_str() else {
         // `50` could be meant as dollars or as cents.
         node.expected("a decimal amount in quotes such as \"50.00\"", faults);
         return None;
     };
     faults.check(&node.spot, valid::amount(text, currency))
+}
+
+fn minor_units(node: &Node<'_>, faults: &mut Faults) -> Option<i64> {
+    let whole = node.value.as_integer().and_then(|whole| i64::from_str_radix(whole.as_str(), whole.radix()).ok());
+    let amount = whole.filter(|amount| *amount >= 0);
+    if amount.is_none() {
+        faults.add(&node.spot, "expected a whole number of minor units, 0 or more, such as 5000 for 50.00 USD");
+    }
+    amount
 }
 
 /// A percentage from 0 to 100, exact: `"30"`, `30`, `"12.5"`, `12.5`.

@@ -9,7 +9,7 @@ use super::node::Node;
 use super::value;
 use crate::domain::terms::{EvidenceKind, MetadataField, Settings};
 
-const WORKSPACE: [&str; 8] = [
+pub(crate) const WORKSPACE: [&str; 8] = [
     "time_zone",
     "minimum_payout",
     "count_direct_payments",

@@ -3,9 +3,10 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::{SAAS, read};
-use crate::domain::terms::{Duration, Earn, EvidenceKind, Kind, MetadataField, Method, Status};
-use crate::program::parse;
+use super::{SAAS, Workspace, read};
+use crate::domain::Time;
+use crate::domain::terms::{Duration, Earn, EvidenceKind, Kind, MetadataField, Method, SecondLevelOf, Status, Terms};
+use crate::program::{RepriceClosed, parse, plan};
 
 fn fault(text: &str) -> String {
     parse(text, "terms.toml").unwrap_err().to_string()
@@ -257,5 +258,78 @@ proptest! {
         let mut text = SAAS.to_owned();
         text.replace_range(cut..(cut + length).min(SAAS.len()), &with);
         let _ = parse(&text, "terms.toml").map_err(|error| error.to_string());
+    }
+}
+
+#[test]
+fn overrides_that_cannot_count_are_faults() {
+    for (text, fault) in [
+        (
+            "[[partner]]\nkey = \"a\"\nprograms = [\"saas\"]\n[[partner.override]]\nprogram = \"saas\"",
+            "partner[0].override[0]: has no rule: expected at least one [[partner.override.rule]]",
+        ),
+        (
+            "[[partner]]\nkey = \"a\"\n[[partner.override]]\nprogram = \"saas\"\n[[partner.override.rule]]\npercent = 1",
+            "partner[0].override[0].program: the override can never count: partner \"a\" is not in program \"saas\"",
+        ),
+        (
+            "[[group]]\nkey = \"g\"\n[[group.override]]\n[[group.override.rule]]\npercent = 1",
+            "group[0].override[0]: lacks the key `program`: expected the key of the program whose rules it comes before",
+        ),
+    ] {
+        let error = parse(text, "terms.toml").unwrap_err();
+        let told: Vec<String> =
+            error.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
+        assert_eq!(told, [fault]);
+    }
+}
+
+#[test]
+fn recruiters_are_partners_and_go_round_in_no_circle() {
+    let partner = |key: &str, by: &str| format!("[[partner]]\nkey = \"{key}\"\nrecruited_by = \"{by}\"\n");
+    let told = |text: &str, current: &Terms| {
+        let planned = plan(&read(text), current, Time::UNIX_EPOCH, None, RepriceClosed::No);
+        planned.unwrap_err().problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    let nobody = Terms::default();
+    assert_eq!(told(&partner("a", "a"), &nobody), ["partner \"a\" cannot have recruited themselves"]);
+    assert_eq!(
+        told(&partner("acme", "acmes"), &nobody),
+        ["there is no partner \"acmes\" (did you mean \"acme\"?): known are acme"]
+    );
+    let circle = [partner("a", "b"), partner("b", "c"), partner("c", "a")].concat();
+    assert_eq!(
+        told(&circle, &nobody).first().map(String::as_str),
+        Some("goes round in a circle: a was recruited by b was recruited by c was recruited by a")
+    );
+    // What is known already counts too, and a file that breaks the circle is no fault.
+    let mut workspace = Workspace::default();
+    workspace.apply(&[partner("a", "b"), "[[partner]]\nkey = \"b\"\n".to_owned()].concat());
+    assert_eq!(
+        told(&partner("b", "a"), &workspace.terms),
+        ["goes round in a circle: b was recruited by a was recruited by b"]
+    );
+    let turned = workspace.apply(&[partner("b", "a"), "[[partner]]\nkey = \"a\"\n".to_owned()].concat());
+    assert_eq!(turned.lines, ["~ partner b: recruited by: nobody → a", "~ partner a: recruited by: b → nobody"]);
+}
+
+#[test]
+fn a_second_level_is_a_percentage_of_something() {
+    let file = |level: &str| {
+        format!("[[program]]\nkey = \"saas\"\nsecond_level = {level}\n[[program.rule]]\npercent = \"20\"\n")
+    };
+    let read_level = |level: &str| read(&file(level)).programs[0].terms.second_level.clone().unwrap();
+    let whole = read_level("{ percent = \"10\", of = \"base\", duration = \"12 months\" }");
+    assert_eq!((whole.of, whole.months), (SecondLevelOf::Base, Some(12)));
+    let least = read_level("{ percent = 10 }");
+    assert_eq!((least.of, least.months), (SecondLevelOf::Commission, None));
+    for (level, fault) in [
+        ("{ of = \"base\" }", "lacks the key `percent`: expected a percentage such as \"10\""),
+        ("{ percent = 10, of = \"all\" }", "\"all\" is unknown: expected commission, base"),
+        ("{ percent = 10, duration = \"one_time\" }", "counts payments: expected \"12 months\" or \"lifetime\""),
+    ] {
+        let problems = parse(&file(level), "terms.toml").unwrap_err().problems;
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].message, fault);
     }
 }

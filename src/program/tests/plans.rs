@@ -65,6 +65,43 @@ fn groups_notes_and_the_base_currency_are_told() {
 }
 
 #[test]
+fn overrides_are_told_rule_by_rule_and_end_when_left_out() {
+    let rule = |head: &str, percent: &str| format!("[[{head}.override.rule]]\npercent = \"{percent}\"\n");
+    let head = |head: &str| format!("[[{head}.override]]\nprogram = \"saas\"\n");
+    let group = "[[group]]\nkey = \"gold\"\n";
+    let partner = "[[partner]]\nkey = \"zed\"\nprograms = [\"saas\"]\n";
+    let mut workspace = Workspace::default();
+    workspace.apply(SAAS);
+    let whole =
+        [group, &head("group"), &rule("group", "25"), partner, &head("partner"), &rule("partner", "40")].concat();
+    let first = workspace.apply(&whole);
+    assert_eq!(
+        first.lines,
+        [
+            "+ group gold (gold)",
+            "+ group gold: override in program saas",
+            "    + rule 1: any: 25 % for a lifetime",
+            "+ partner zed (zed)",
+            "+ partner zed in program saas",
+            "+ partner zed: override in program saas",
+            "    + rule 1: any: 40 % for a lifetime",
+        ]
+    );
+    assert!(workspace.plan(&whole).is_empty());
+    let other = [group, partner, &head("partner"), &rule("partner", "45")].concat();
+    assert_eq!(
+        workspace.apply(&other).lines,
+        [
+            "- group gold: override in program saas",
+            "~ partner zed: override in program saas",
+            "    - rule 1: any: 40 % for a lifetime",
+            "    + rule 1: any: 45 % for a lifetime",
+        ]
+    );
+    assert!(workspace.plan(&other).is_empty());
+}
+
+#[test]
 fn what_the_file_does_not_name_stays() {
     let mut workspace = Workspace::default();
     workspace.apply(SAAS);

@@ -1,0 +1,367 @@
+//! `/v1/batches`: a month's payouts, from the close to the bank.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::auth::Caller;
+use super::super::body::{At, Nothing, Post, object};
+use super::super::query::{List, Page, Query};
+use super::super::{App, Problem};
+use super::{Wanted, begin};
+use crate::domain::calendar::Month;
+use crate::payouts::batch::{self, Paid, PayoutError};
+use crate::payouts::generic;
+use crate::payouts::rows::generic_rows;
+use crate::program::valid;
+use crate::store::api_keys::Role;
+use crate::store::payouts;
+
+/// A month's payouts.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Batch {
+    /// Always `batch`.
+    #[schema(example = "batch")]
+    object: &'static str,
+    /// `bat_…`
+    batch_id: String,
+    /// `live` or `test`.
+    mode: &'static str,
+    #[schema(example = "2026-10")]
+    month: String,
+    /// The month's first moment.
+    period_start: DateTime<Utc>,
+    /// The first moment after it.
+    period_end: DateTime<Utc>,
+    /// What was booked from then on waits for the next batch.
+    cut_off_at: DateTime<Utc>,
+    /// `closed`, `approved` or `paid`.
+    #[schema(example = "closed")]
+    status: String,
+    closed_at: DateTime<Utc>,
+    approved_at: Option<DateTime<Utc>>,
+    paid_at: Option<DateTime<Utc>>,
+}
+
+/// One partner's money in one currency by one method; amounts in minor units.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Payout {
+    /// Always `payout`.
+    #[schema(example = "payout")]
+    object: &'static str,
+    /// `po_…`
+    payout_id: String,
+    batch_id: String,
+    partner_key: String,
+    #[schema(example = "usd")]
+    currency: String,
+    /// `stripe`, `csv`, `paypal`, `wise`, `sepa`, or `none` where it is not known.
+    method: String,
+    /// What the batch before rolled over.
+    opening: i64,
+    /// Commissions since.
+    earned: i64,
+    /// Commissions taken back since, positive.
+    reversed: i64,
+    /// Everything else since.
+    adjustments: i64,
+    /// What is paid; zero where all rolls over.
+    amount: i64,
+    /// What stays.
+    closing: i64,
+    /// The minimum that counted.
+    minimum: i64,
+    /// How many entries make it up.
+    entry_count: i64,
+    /// How many of them are commissions that were earned.
+    commission_count: i64,
+    /// `ready`, `rolled_over`, `approved` or `paid`.
+    status: String,
+    /// Why nothing is paid.
+    reason: Option<String>,
+    /// What the partner sees on their account.
+    reference: String,
+    sent_at: Option<DateTime<Utc>>,
+    settled_at: Option<DateTime<Utc>>,
+    /// What the bank or service calls it.
+    external_id: Option<String>,
+    failure_reason: Option<String>,
+}
+
+/// A month to close.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBatch {
+    /// On the workspace's calendar; it must be over.
+    #[schema(example = "2026-10", pattern = "^[0-9]{4}-[0-9]{2}$")]
+    month: String,
+}
+
+/// What was paid.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MarkPaid {
+    /// Only this partner's payouts.
+    partner_key: Option<String>,
+    /// Only payouts in this currency.
+    currency: Option<String>,
+    /// What the bank or service calls it; for one payout only.
+    #[schema(min_length = 1, max_length = 255)]
+    external_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportOf {
+    /// `generic`: one row for each payout, with all that a bookkeeper asks for.
+    format: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PayoutFilter {
+    /// How many at most, 1 to 100; 10 where nobody says.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+    /// The `payout_id` of the last payout of the page before.
+    #[param(pattern = "^po_")]
+    starting_after: Option<String>,
+    /// Those of this partner.
+    partner: Option<String>,
+    /// `ready`, `rolled_over`, `approved` or `paid`.
+    status: Option<String>,
+}
+
+impl From<&payouts::Batch> for Batch {
+    fn from(batch: &payouts::Batch) -> Self {
+        Self {
+            object: "batch",
+            batch_id: batch.batch_id.clone(),
+            mode: batch.mode().as_str(),
+            month: batch.month.clone(),
+            period_start: batch.period_start(),
+            period_end: batch.period_end(),
+            cut_off_at: batch.cut_off(),
+            status: batch.status.clone(),
+            closed_at: batch.closed_at(),
+            approved_at: batch.approved_at(),
+            paid_at: batch.paid_at(),
+        }
+    }
+}
+
+impl From<&payouts::Payout> for Payout {
+    fn from(payout: &payouts::Payout) -> Self {
+        Self {
+            object: "payout",
+            payout_id: payout.payout_id.clone(),
+            batch_id: payout.batch_id.clone(),
+            partner_key: payout.partner_key.clone(),
+            currency: payout.currency().map(|currency| currency.to_string()).unwrap_or_default(),
+            method: payout.method.clone(),
+            opening: payout.opening,
+            earned: payout.earned,
+            reversed: payout.reversed,
+            adjustments: payout.adjustments,
+            amount: payout.amount,
+            closing: payout.closing,
+            minimum: payout.minimum,
+            entry_count: payout.entry_count,
+            commission_count: payout.commission_count,
+            status: payout.status.clone(),
+            reason: payout.reason.clone(),
+            reference: payout.reference.clone(),
+            sent_at: payout.sent_at(),
+            settled_at: payout.settled_at(),
+            external_id: payout.external_id.clone(),
+            failure_reason: payout.failure_reason.clone(),
+        }
+    }
+}
+
+impl From<PayoutError> for Problem {
+    fn from(error: PayoutError) -> Self {
+        match error {
+            PayoutError::NoBatch(name) => {
+                Self::not_found(format!("there is no batch {name:?}: GET /v1/batches lists them, by id or month"))
+            }
+            PayoutError::NotOver { .. } => Self::conflict("month_not_over", error.to_string()),
+            PayoutError::OutOfOrder { .. } => Self::conflict("later_month_closed", error.to_string()),
+            PayoutError::NotApproved(month) => Self::conflict(
+                "not_approved",
+                format!("the payouts of {month} are not approved yet: POST /v1/batches/{month}/approve"),
+            ),
+            PayoutError::NoPayout { month, whom } => {
+                Self::conflict("no_such_payout", format!("the batch of {month} pays nothing to {whom}"))
+            }
+            PayoutError::WhichPayout(_) => Self::conflict("several_payouts", error.to_string()),
+            PayoutError::PaidAs { .. } => Self::conflict("paid_otherwise", error.to_string()),
+            PayoutError::Overflow { .. } => Self::conflict("amount_too_large", error.to_string()),
+            PayoutError::Store(error) => Self::database(&error),
+        }
+    }
+}
+
+/// The closed months
+///
+/// The latest first.
+#[utoipa::path(
+    get, path = "/v1/batches", tag = "payouts", operation_id = "list_batches", params(Wanted),
+    responses((status = 200, description = "A page of batches", body = List<Batch>))
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<List<Batch>>, Problem> {
+    let page = Page::of_ids(wanted.limit, wanted.starting_after, "bat_")?;
+    let mut tx = app.db.read().await?;
+    let all = payouts::batches(&mut tx, caller.workspace(), caller.mode()).await?;
+    Ok(Json(page.of_all(all.iter().map(Batch::from), |batch| &batch.batch_id)?))
+}
+
+/// Close a month
+///
+/// Nets what is payable into one payout per partner, currency and method; what is not payable rolls over, with a reason.
+/// Closing it again changes nothing and answers with the batch as it is.
+#[utoipa::path(
+    post, path = "/v1/batches", tag = "payouts", operation_id = "close_month", request_body = NewBatch,
+    responses((status = 201, description = "The batch", body = Batch))
+)]
+pub(super) async fn close(State(app): State<App>, caller: Caller, post: Post<NewBatch>) -> Result<Response, Problem> {
+    caller.must_be(Role::Finance)?;
+    let month: Month = post.body.month.parse().map_err(|error| Problem::invalid("month", format!("{error}")))?;
+    let mut doing = begin!(post, app, caller);
+    let (tx, by) = doing.session.parts();
+    let (batch, _) = batch::close(tx, by, caller.mode(), month).await?;
+    doing.answer(StatusCode::CREATED, &Batch::from(&batch)).await
+}
+
+/// A batch
+#[utoipa::path(
+    get, path = "/v1/batches/{batch}", tag = "payouts", operation_id = "get_batch",
+    params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10")),
+    responses((status = 200, description = "The batch", body = Batch))
+)]
+pub(super) async fn get(State(app): State<App>, caller: Caller, At(name): At<String>) -> Result<Response, Problem> {
+    let mut tx = app.db.read().await?;
+    let found = batch::find(&mut tx, caller.workspace(), caller.mode(), &name).await?;
+    object(StatusCode::OK, &Batch::from(&found))
+}
+
+/// A batch's payouts
+#[utoipa::path(
+    get, path = "/v1/batches/{batch}/payouts", tag = "payouts", operation_id = "list_payouts",
+    params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10"), PayoutFilter),
+    responses((status = 200, description = "A page of payouts", body = List<Payout>))
+)]
+pub(super) async fn payouts_of(
+    State(app): State<App>,
+    caller: Caller,
+    At(name): At<String>,
+    Query(filter): Query<PayoutFilter>,
+) -> Result<Json<List<Payout>>, Problem> {
+    let page = Page::of_ids(filter.limit, filter.starting_after, "po_")?;
+    let mut tx = app.db.read().await?;
+    let found = batch::find(&mut tx, caller.workspace(), caller.mode(), &name).await?;
+    let all = payouts::of_batch(&mut tx, caller.workspace(), &found.batch_id).await?;
+    let fits = |payout: &&payouts::Payout| {
+        filter.partner.as_ref().is_none_or(|partner| payout.partner_key == *partner)
+            && filter.status.as_ref().is_none_or(|status| payout.status == *status)
+    };
+    Ok(Json(page.of_all(all.iter().filter(fits).map(Payout::from), |payout| &payout.payout_id)?))
+}
+
+/// Approve a batch
+///
+/// Its payouts are booked. Approving it again changes nothing.
+#[utoipa::path(
+    post, path = "/v1/batches/{batch}/approve", tag = "payouts", operation_id = "approve_batch",
+    request_body = Option<Nothing>,
+    params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10")),
+    responses((status = 200, description = "The batch", body = Batch))
+)]
+pub(super) async fn approve(
+    State(app): State<App>,
+    caller: Caller,
+    At(name): At<String>,
+    post: Post<Nothing>,
+) -> Result<Response, Problem> {
+    caller.must_be(Role::Finance)?;
+    let mut doing = begin!(post, app, caller);
+    let (tx, by) = doing.session.parts();
+    let (batch, _) = batch::approve(tx, by, caller.mode(), &name).await?;
+    doing.answer(StatusCode::OK, &Batch::from(&batch)).await
+}
+
+/// Mark payouts as paid
+///
+/// All approved payouts of the batch, or one partner's. Marking them again changes nothing.
+#[utoipa::path(
+    post, path = "/v1/batches/{batch}/mark-paid", tag = "payouts", operation_id = "mark_batch_paid",
+    request_body = MarkPaid,
+    params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10")),
+    responses((status = 200, description = "The batch", body = Batch))
+)]
+pub(super) async fn mark_paid(
+    State(app): State<App>,
+    caller: Caller,
+    At(name): At<String>,
+    post: Post<MarkPaid>,
+) -> Result<Response, Problem> {
+    caller.must_be(Role::Finance)?;
+    let body = &post.body;
+    let currency = body.currency.as_deref().map(valid::currency).transpose();
+    let external_id = body.external_id.as_deref().map(str::trim);
+    if external_id.is_some_and(|id| id.is_empty() || id.chars().count() > 255 || id.chars().any(char::is_control)) {
+        return Err(Problem::invalid("external_id", "expected 1 to 255 characters"));
+    }
+    let paid = Paid {
+        partner: body.partner_key.as_deref(),
+        currency: currency.map_err(|error| Problem::invalid("currency", error))?,
+        external_id,
+    };
+    let mut doing = begin!(post, app, caller);
+    let (tx, by) = doing.session.parts();
+    let (batch, _) = batch::mark_paid(tx, by, caller.mode(), &name, &paid).await?;
+    doing.answer(StatusCode::OK, &Batch::from(&batch)).await
+}
+
+/// A batch as a file
+///
+/// The same as `payouts export`: byte for byte the same each time.
+#[utoipa::path(
+    get, path = "/v1/batches/{batch}/export", tag = "payouts", operation_id = "export_batch",
+    params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10"), ExportOf),
+    responses((status = 200, description = "The file", body = String, content_type = "text/csv"))
+)]
+pub(super) async fn export(
+    State(app): State<App>,
+    caller: Caller,
+    At(name): At<String>,
+    Query(wanted): Query<ExportOf>,
+) -> Result<Response, Problem> {
+    caller.must_be(Role::Finance)?;
+    if let Some(other) = wanted.format.as_deref().filter(|format| *format != "generic") {
+        return Err(Problem::invalid("format", format!("{other:?} is no format: expected generic")));
+    }
+    let mut tx = app.db.read().await?;
+    let batch = batch::find(&mut tx, caller.workspace(), caller.mode(), &name).await?;
+    let all = payouts::of_batch(&mut tx, caller.workspace(), &batch.batch_id).await?;
+    tx.rollback().await?;
+    let mut file = Vec::new();
+    generic::write(&generic_rows(&batch, &all)?, &mut file).map_err(|error| {
+        tracing::error!(%error, "a payout file could not be written");
+        Problem::internal()
+    })?;
+    let disposition = format!("attachment; filename=\"payouts-{}.csv\"", batch.month);
+    let headers =
+        [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, disposition)];
+    Ok((headers, file).into_response())
+}
