@@ -12,6 +12,7 @@ mod crash;
 mod evidence;
 mod leads;
 mod links;
+mod script;
 mod server;
 mod shapes;
 mod webhook;
