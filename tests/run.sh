@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every check there is, on both engines: formatting, lints, tests, licences. Starts a PostgreSQL server of its own on a
-# free port in a temporary directory, installing it where it is missing, and stops it afterwards.
+# free port in a temporary directory, installing it (and Chromium) where it is missing, and stops it afterwards.
 #
 #   bash tests/run.sh              everything
 #   bash tests/run.sh COMMAND …    only COMMAND, with TEST_POSTGRES_URL set
@@ -13,14 +13,21 @@ find_postgres() {
     [ -n "$found" ] && dirname "$(readlink -f "$found")"
 }
 
-bin=$(find_postgres || true)
-if [ -z "$bin" ]; then
-    echo "run.sh: PostgreSQL is not installed; installing it" >&2
+install() {
+    echo "run.sh: $1 is not installed; installing it" >&2
+    local sudo
     sudo=$([ "$(id -u)" = 0 ] || echo sudo)
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+}
+
+bin=$(find_postgres || true)
+if [ -z "$bin" ]; then
+    install postgresql
     bin=$(find_postgres)
 fi
+# The script for merchants' pages is tested in a browser; CHROMIUM may name one that is installed under another name.
+command -v "${CHROMIUM:-chromium}" >/dev/null || install chromium
 
 # PostgreSQL refuses to run as root.
 as_server=()

@@ -201,7 +201,22 @@ CREATE TABLE clicks (
     entered_at BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, click_id)
 );
-CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
+CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key, clicked_at, click_id);
+
+-- Addresses of the bridge's own that lead to the merchant's pages and record a click on the way.
+CREATE TABLE links (
+    workspace_id BIGINT NOT NULL,
+    link_id TEXT COLLATE "C" NOT NULL,
+    link TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    program_key TEXT COLLATE "C",
+    target TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, link_id),
+    UNIQUE (workspace_id, link)
+);
+CREATE INDEX links_of_partner ON links (workspace_id, partner_key, link_id);
 
 -- E-mails (lower case) and customer keys that are tied to a partner, or to a click.
 CREATE TABLE leads (
@@ -379,7 +394,7 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'unread', 'unrecorded', 'customers', 'facts', 'refs', 'clues', 'payments',
-                                'payment_refs', 'entries', 'clicks', 'leads', 'payouts', 'payout_entries', 'audit_log',
+                                'payment_refs', 'entries', 'clicks', 'links', 'leads', 'payouts', 'payout_entries', 'audit_log',
                                 'idempotency', 'adjustments'] LOOP
         EXECUTE format('ALTER TABLE %I ALTER COLUMN workspace_id SET (n_distinct = 1)', name);
     END LOOP;

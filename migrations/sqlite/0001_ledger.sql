@@ -197,7 +197,22 @@ CREATE TABLE clicks (
     entered_at INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, click_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key);
+CREATE INDEX clicks_of_partner ON clicks (workspace_id, partner_key, clicked_at, click_id);
+
+-- Addresses of the bridge's own that lead to the merchant's pages and record a click on the way.
+CREATE TABLE links (
+    workspace_id INTEGER NOT NULL,
+    link_id TEXT NOT NULL,
+    link TEXT NOT NULL,
+    partner_key TEXT NOT NULL,
+    program_key TEXT,
+    target TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, link_id),
+    UNIQUE (workspace_id, link)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_of_partner ON links (workspace_id, partner_key, link_id);
 
 -- E-mails (lower case) and customer keys that are tied to a partner, or to a click. With row ids: without them SQLite
 -- prefers to go through all of a workspace by the primary key to the indexes that leads are looked up by.

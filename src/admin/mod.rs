@@ -3,12 +3,18 @@
 
 pub mod adjustments;
 pub mod apply;
+pub mod clicks;
+pub mod evidence;
 pub mod imports;
 pub mod keys;
+pub mod leads;
+pub mod links;
 pub mod partners;
 pub mod programs;
 pub mod reviews;
 pub mod workspaces;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -94,6 +100,14 @@ impl Session {
     ) -> Result<Self, StoreError> {
         let tx = db.write(Urgency::Now).await?;
         Ok(Self { tx, workspace, mode, author, now: clock.now(), ids: ids.clone(), db: db.clone() })
+    }
+
+    /// The terms as they are. They may change before this session ends: what they hold stays, but for its status.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn terms(&mut self) -> Result<Arc<Terms>, StoreError> {
+        self.db.terms(&mut self.tx, self.workspace).await
     }
 
     /// Takes the log's lock: from now on the terms stand still until this session ends.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
 use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings};
 use crate::ids::Ids;
+use crate::intake::clicks::Clicks;
 use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
 use crate::store::Db;
@@ -38,6 +39,7 @@ pub struct Service {
     http: tokio::task::JoinHandle<std::io::Result<()>>,
     worker: tokio::task::JoinHandle<()>,
     writer: tokio::task::JoinHandle<()>,
+    click_writers: tokio::task::JoinSet<()>,
 }
 
 impl Service {
@@ -47,12 +49,14 @@ impl Service {
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, writer) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
-        let app = App::new(db, inbox, settings, clock, ids, worker.waker());
+        let (clicks, click_writers) = Clicks::start(&db, &clock, &ids, &worker.waker());
+        let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
         let (http_stop, worker_stop) = (stop.clone(), stop.clone());
         Self {
             http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
             worker: tokio::spawn(async move { worker.run(worker_stop).await }),
             writer,
+            click_writers,
             stop,
         }
     }
@@ -68,6 +72,7 @@ impl Service {
         let all = async {
             let _ = self.http.await;
             let _ = self.writer.await;
+            self.click_writers.join_all().await;
             let _ = self.worker.await;
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {

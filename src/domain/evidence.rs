@@ -80,7 +80,7 @@ pub fn value_of(metadata: &Metadata, field: MetadataField, settings: &Settings) 
 }
 
 /// `PartnerStack` puts partner keys into links as base64; a value that does not decode to text is taken as it is.
-fn decode_base64(value: &str) -> String {
+pub fn decode_base64(value: &str) -> String {
     let unpadded = value.trim_end_matches('=');
     [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD, &STANDARD]
         .into_iter()

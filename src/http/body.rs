@@ -101,6 +101,15 @@ fn json_only(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, Problem> {
     }
 }
 
+/// Reads JSON of which every field is known.
+///
+/// # Errors
+/// 400 for what is no JSON, 422 for a field that cannot be meant.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    value(bytes)?;
+    typed(bytes)
+}
+
 fn value(bytes: &[u8]) -> Result<Value, Problem> {
     let value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::bad_request("not_json", format!("the body is no JSON: {error}")))?;
@@ -183,6 +192,11 @@ pub(super) struct Doing {
 }
 
 impl<T> Post<T> {
+    /// Whether its sender gave it a key.
+    pub(super) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Begins the transaction, unless the request was answered before.
     ///
     /// # Errors

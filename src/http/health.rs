@@ -45,5 +45,13 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         let count = counter.load(Ordering::Relaxed);
         let _ = writeln!(text, "commission_bridge_webhooks_total{{result=\"{result}\"}} {count}");
     }
+    text.push_str(
+        "# HELP commission_bridge_clicks_total Clicks since the start; those that could not be stored in time are lost.\n\
+         # TYPE commission_bridge_clicks_total counter\n",
+    );
+    for (result, counter) in [("stored", &counters.clicks_stored), ("lost", &counters.clicks_lost)] {
+        let count = counter.load(Ordering::Relaxed);
+        let _ = writeln!(text, "commission_bridge_clicks_total{{result=\"{result}\"}} {count}");
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

@@ -1,4 +1,4 @@
-//! HTTP: the Stripe webhook endpoint, the JSON API, and what watches the service.
+//! HTTP: the Stripe webhook endpoint, the JSON API, what visitors meet, and what watches the service.
 
 pub mod auth;
 
@@ -8,6 +8,7 @@ mod health;
 mod openapi;
 mod problem;
 mod query;
+mod tracking;
 mod v1;
 mod webhook;
 
@@ -35,6 +36,7 @@ use crate::config::Secret;
 use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::intake::Inbox;
+use crate::intake::clicks::Clicks;
 use crate::ledger::Ledger;
 use crate::store::api_keys::Role;
 use crate::store::{Db, Mode, StoreError, entries, refs};
@@ -54,6 +56,8 @@ pub struct App {
     pub db: Db,
     /// The way in for events.
     pub inbox: Inbox,
+    /// The way in for clicks.
+    pub clicks: Clicks,
     /// Signing secrets of workspace `default` beside those that are stored, comma-separated; may be empty.
     pub secrets: Secret,
     /// The time.
@@ -72,6 +76,7 @@ pub struct App {
     /// One simulation at a time: it decides everything anew.
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
+    ways: tracking::Ways,
 }
 
 /// How a service is set up.
@@ -94,14 +99,24 @@ pub struct Counters {
     bad_signature: AtomicU64,
     refused: AtomicU64,
     unavailable: AtomicU64,
+    clicks_stored: AtomicU64,
+    clicks_lost: AtomicU64,
 }
 
 impl App {
     /// Puts the parts together. `wake` is told when customers may be due.
-    pub fn new(db: Db, inbox: Inbox, settings: Settings, clock: Clock, ids: Ids, wake: Arc<Notify>) -> Self {
+    pub fn new(
+        db: Db,
+        (inbox, clicks): (Inbox, Clicks),
+        settings: Settings,
+        clock: Clock,
+        ids: Ids,
+        wake: Arc<Notify>,
+    ) -> Self {
         Self {
             db,
             inbox,
+            clicks,
             secrets: settings.secrets,
             clock,
             ids,
@@ -112,6 +127,7 @@ impl App {
             known_keys: guard::KnownKeys::default(),
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
+            ways: tracking::Ways::default(),
         }
     }
 
@@ -168,10 +184,12 @@ impl App {
     pub fn router(self) -> Router {
         let (api, _) = v1::routes().split_for_parts();
         let (webhooks, _) = v1::webhooks().split_for_parts();
+        let (tracking, _) = tracking::routes().split_for_parts();
         let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
         Router::new()
             .merge(api)
             .merge(webhooks)
+            .merge(tracking)
             .merge(openapi::pages())
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

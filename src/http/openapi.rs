@@ -11,7 +11,7 @@ use utoipa::openapi::{
 use utoipa::{OpenApi as _, PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{App, Problem, v1};
+use super::{App, Problem, tracking, v1};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -44,7 +44,7 @@ struct Frame;
 pub fn document() -> OpenApi {
     let mut document = Frame::openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    for mut routes in [v1::routes(), v1::webhooks()] {
+    for mut routes in [v1::routes(), v1::webhooks(), tracking::routes()] {
         document.merge(routes.to_openapi());
     }
     let components = document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());

@@ -4,6 +4,7 @@
 //! waiting, puts it into one insert and one commit, and answers everybody. So a commit is shared by as many as come
 //! while the one before is being written.
 
+pub mod clicks;
 pub mod payload;
 
 mod arrivals;

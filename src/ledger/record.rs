@@ -284,7 +284,7 @@ impl Ledger {
         let clues: Vec<(Mode, String)> =
             new.into_iter().map(|(mode, id)| (mode, format!("promotion_code:{}", id.to_lowercase()))).collect();
         let asked = clues.iter().map(|(mode, clue)| (*mode, clue.as_str())).collect();
-        resettle::wake_found(tx, workspace, asked, &self.ids, self.clock.now()).await
+        resettle::wake_found(tx, workspace, asked, &self.ids, self.clock.now()).await.map(drop)
     }
 }
 

@@ -8,7 +8,7 @@ use super::record::{Found, find};
 use crate::domain::decision::Click;
 use crate::store::resettle::Job;
 use crate::store::workspaces::{CHANGES, RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, customers, facts, leads, lookups, refs, resettle};
+use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, clicks, customers, facts, refs, resettle};
 
 /// How many customers are woken at once.
 pub const PAGE: i64 = 256;
@@ -40,17 +40,11 @@ impl Ledger {
     }
 
     /// Enters clicks and has the customers settled again who were waiting for one of them; tells how many were new.
-    pub async fn enter_clicks(&self, workspace: WorkspaceId, clicks: &[(String, Click)]) -> Result<usize, StoreError> {
+    pub async fn enter_clicks(&self, workspace: WorkspaceId, new: &[(String, Click)]) -> Result<usize, StoreError> {
         let mut tx = self.db.write(Urgency::Now).await?;
-        // Nobody records meanwhile, or a customer who just shows a click that is just becoming known would be missed.
-        lock(&mut tx, workspace, RECORDER).await?;
-        let new = lookups::add_clicks(&mut tx, workspace, clicks).await?;
-        let mut clues = leads::clues_waiting_for_clicks(&mut tx, workspace, &new).await?;
-        clues.extend(new.iter().map(|id| format!("click:{id}")));
-        let asked = clues.iter().flat_map(|clue| Mode::ALL.map(|mode| (mode, clue.as_str()))).collect();
-        resettle::wake_found(&mut tx, workspace, asked, &self.ids, self.clock.now()).await?;
+        let entered = clicks::enter(&mut tx, workspace, new, &self.ids, self.clock.now()).await?;
         tx.commit().await?;
-        Ok(new.len())
+        Ok(entered.new.len())
     }
 
     async fn advance(&self, tx: &mut Tx, workspace: WorkspaceId, job: &Job, page: &[String]) -> Result<(), StoreError> {

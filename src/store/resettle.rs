@@ -75,24 +75,26 @@ pub async fn add_once(
     Ok(())
 }
 
-/// Wakes the customers that some clues find: at once where they are few, by jobs where they are many. The caller sees to
-/// it that nobody records meanwhile.
+/// Wakes the customers that some clues find: at once where they are few, by jobs where they are many. Tells whether there
+/// were any. The caller sees to it that nobody records meanwhile.
 pub async fn wake_found(
     tx: &mut Tx,
     workspace: WorkspaceId,
     clues: Vec<(Mode, &str)>,
     ids: &Ids,
     now: Time,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     if let Some(waiting) = refs::few_found_by(tx, workspace, clues.iter().copied(), FEW).await? {
         let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
         customers::lock(tx, workspace, &waiting).await?;
-        return customers::touch(tx, workspace, &waiting, now).await;
+        customers::touch(tx, workspace, &waiting, now).await?;
+        return Ok(!waiting.is_empty());
     }
     // Of a million leads, most find nobody: they need no job.
     let found = refs::finding(tx, workspace, clues).await?;
     let whom: Vec<Whom> = found.into_iter().map(|(mode, clue)| Whom::Clue(Some(mode), clue)).collect();
-    add(tx, workspace, &whom, ids, now).await
+    add(tx, workspace, &whom, ids, now).await?;
+    Ok(!whom.is_empty())
 }
 
 fn rows_of<'a>(whom: &'a [Whom], ids: &Ids) -> Rows<'a> {

@@ -22,6 +22,13 @@ pub async fn find(tx: &mut Tx, key: &str) -> Result<Option<WorkspaceId>, StoreEr
     Ok(id.map(WorkspaceId))
 }
 
+/// The key of a workspace.
+pub async fn key(tx: &mut Tx, workspace: WorkspaceId) -> Result<String, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar("SELECT key FROM workspaces WHERE workspace_id = $1").bind(workspace.0).fetch_one(conn).await?
+    }))
+}
+
 /// Finds a workspace or makes it.
 pub async fn ensure(tx: &mut Tx, key: &str, now: Time) -> Result<WorkspaceId, StoreError> {
     if let Some(id) = find(tx, key).await? {

@@ -7,7 +7,12 @@
 mod blackbox;
 
 mod api;
+mod clicks;
 mod crash;
+mod evidence;
+mod leads;
+mod links;
+mod reference;
 mod script;
 mod server;
 mod shapes;

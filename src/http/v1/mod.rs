@@ -5,11 +5,14 @@ mod api_keys;
 mod audit_log;
 mod balances;
 mod batches;
+mod clicks;
 mod codes;
 mod enrollments;
 mod entries;
 mod groups;
 mod imports;
+mod leads;
+mod links;
 mod partners;
 mod payments;
 mod programs;
@@ -84,6 +87,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(batches::approve))
         .routes(routes!(batches::mark_paid))
         .routes(routes!(batches::export))
+        .routes(routes!(clicks::list, clicks::create))
+        .routes(routes!(clicks::get))
         .routes(routes!(codes::list, codes::give))
         .routes(routes!(codes::get, codes::take))
         .routes(routes!(enrollments::list, enrollments::enroll))
@@ -91,6 +96,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(groups::list, groups::enter))
         .routes(routes!(groups::get))
         .routes(routes!(imports::import))
+        .routes(routes!(leads::list, leads::create))
+        .routes(routes!(leads::get))
+        .routes(routes!(links::list, links::create))
+        .routes(routes!(links::get, links::update))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(programs::list, programs::create))
