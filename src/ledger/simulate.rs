@@ -1,8 +1,9 @@
 //! What other terms would move of what is booked, without writing anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Ledger;
+use super::asking::look_up;
 use super::settle::{load_cases, load_lookups};
 use crate::domain::currency::Currency;
 use crate::domain::decision::{Decisions, decide};
@@ -46,17 +47,26 @@ pub async fn compare(
         cursor.clone_from(&last.customer_id);
         page.retain(|customer| customer.mode() == mode);
         let cases = load_cases(&mut tx, workspace, page).await?;
-        let lookups = load_lookups(&mut tx, workspace, &cases, after).await?;
-        tx.rollback().await?;
+        let mut lookups = load_lookups(&mut tx, workspace, &cases, after).await?;
         for case in &cases {
             let Ok(events) = &case.events else { continue };
             let history = fold(events);
-            let both = (decide(&history, before, &lookups, now), decide(&history, after, &lookups, now));
+            // What partners brought is what is known now: tiers that nobody had so far begin at their first step.
+            let both = loop {
+                let both = (decide(&history, before, &lookups, now), decide(&history, after, &lookups, now));
+                let asked = [&both.0, &both.1].into_iter().flatten();
+                let needs: BTreeSet<_> = asked.flat_map(|decisions| decisions.needs.iter().cloned()).collect();
+                if needs.is_empty() {
+                    break both;
+                }
+                look_up(&mut tx, workspace, mode, &needs, &mut lookups.aggregates).await?;
+            };
             if let (Ok(old), Ok(new)) = both {
                 add(&mut sums, &old, -1);
                 add(&mut sums, &new, 1);
             }
         }
+        tx.rollback().await?;
     }
     let moved = sums.into_iter().filter(|(_, difference)| *difference != 0);
     Ok(moved.map(|((partner, currency), difference)| Moved { partner, currency, difference }).collect())

@@ -12,7 +12,7 @@ use crate::domain::terms::{Profile, Settings, Terms};
 use crate::ledger::Ledger;
 use crate::store::entries::{self, Booked, Entry};
 use crate::store::payouts::{self, Batch, NewPayout, Payout};
-use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, changes};
+use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, changes, tiers};
 
 /// Partners that are netted at a time.
 const PAGE: i64 = 200;
@@ -126,6 +126,7 @@ pub async fn close(
     let batch_id = ledger.ids.next("bat");
     let batch = Batch::closed(batch_id, mode, month.to_string(), (period.start, period.end), cut_off, now);
     payouts::insert_batch(&mut tx, workspace, &batch).await?;
+    tiers::freeze(&mut tx, workspace, mode, month).await?;
     let closing =
         Closing { ledger, workspace, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
     closing.all_partners(&mut tx, latest.as_ref()).await?;

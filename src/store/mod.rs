@@ -18,6 +18,7 @@ pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
+pub mod tiers;
 pub mod workspaces;
 
 pub use db::{Db, Durability, Engine, OpenError};

@@ -6,6 +6,7 @@ mod node;
 mod overriding;
 mod partner;
 mod rule;
+mod tiers;
 mod value;
 mod workspace;
 
