@@ -10,6 +10,7 @@ use commission_bridge::domain::evidence::customer_keys;
 use commission_bridge::domain::facts::{EventFacts, Fact};
 use commission_bridge::domain::history::fold;
 use commission_bridge::domain::terms::Terms;
+use commission_bridge::domain::tiers::{Aggregates, Contribution, aggregate, contribution};
 use commission_bridge::sample::random::Random;
 use commission_bridge::sample::{Shape, render_all};
 use commission_bridge::stripe::event::{Reading, envelope, read};
@@ -194,9 +195,35 @@ fn customers(events: &[EventFacts], terms: &Terms) -> Vec<Vec<EventFacts>> {
     groups.iter().map(|group| group.iter().map(|index| events[*index].clone()).collect()).collect()
 }
 
+/// Looks up what tiers ask for among the decisions themselves, and decides again until nothing moves any more: a month
+/// depends on those before it alone.
+fn with_aggregates(groups: &[Vec<EventFacts>], terms: &Terms, lookups: &Lookups, now: Time) -> Lookups {
+    let mut lookups = lookups.clone();
+    loop {
+        let decided: Vec<Decisions> =
+            groups.iter().map(|group| decide(&fold(group), terms, &lookups, now).unwrap()).collect();
+        let names: Vec<String> = (0..groups.len()).map(|group| group.to_string()).collect();
+        let brought: Vec<(&str, Contribution)> = names
+            .iter()
+            .zip(&decided)
+            .flat_map(|(name, decisions)| decisions.payments.iter().map(move |payment| (name.as_str(), payment)))
+            .filter_map(|(name, payment)| Some((name, contribution(payment, terms)?)))
+            .collect();
+        let asked = decided.iter().flat_map(|decisions| &decisions.needs).chain(lookups.aggregates.keys());
+        let known: Aggregates = asked
+            .map(|key| (key.clone(), aggregate(key, brought.iter().map(|(name, brought)| (*name, brought)))))
+            .collect();
+        if known == lookups.aggregates {
+            return lookups;
+        }
+        lookups.aggregates = known;
+    }
+}
+
 fn differences(check: &Check, groups: &[Vec<EventFacts>], terms: &Terms, lookups: &Lookups) -> Vec<String> {
     let mut got = Vec::new();
     let mut wrong = Vec::new();
+    let lookups = &with_aggregates(groups, terms, lookups, check.now);
     for group in groups {
         let Decisions { payments, .. } = decide(&fold(group), terms, lookups, check.now).unwrap();
         for decision in &payments {
@@ -220,6 +247,7 @@ fn differences(check: &Check, groups: &[Vec<EventFacts>], terms: &Terms, lookups
 
 fn trace(groups: &[Vec<EventFacts>], terms: &Terms, lookups: &Lookups, now: Time) -> Vec<String> {
     let mut lines = Vec::new();
+    let lookups = &with_aggregates(groups, terms, lookups, now);
     for group in groups {
         for decision in explain(&fold(group), terms, lookups, now).unwrap().payments {
             lines.push(format!("{}:", decision.reference));

@@ -251,6 +251,33 @@ CREATE TABLE resettle (
     PRIMARY KEY (workspace_id, job_id)
 );
 
+-- What each payment adds to its partner's month, where the program has tiers: appended, each change under a version of
+-- the lock `tiers`. What a closed month was priced by is what had been appended when it was closed.
+CREATE TABLE contributions (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    program_key TEXT COLLATE "C" NOT NULL,
+    month TEXT COLLATE "C" NOT NULL,
+    customer_id TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL,
+    volume BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, partner_key, program_key, month, customer_id, payment_id, currency, version)
+);
+CREATE INDEX contributions_of_payment ON contributions (workspace_id, payment_id);
+CREATE INDEX contributions_by_version ON contributions (workspace_id, version);
+
+-- The version that contributions had when a month was closed.
+CREATE TABLE tier_closes (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    month TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, month)
+);
+
 -- A month's payouts.
 CREATE TABLE batches (
     workspace_id BIGINT NOT NULL,
@@ -394,8 +421,8 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'unread', 'unrecorded', 'customers', 'facts', 'refs', 'clues', 'payments',
-                                'payment_refs', 'entries', 'clicks', 'links', 'leads', 'payouts', 'payout_entries', 'audit_log',
-                                'idempotency', 'adjustments'] LOOP
+                                'payment_refs', 'entries', 'clicks', 'links', 'leads', 'payouts', 'payout_entries',
+                                'audit_log', 'idempotency', 'adjustments', 'contributions'] LOOP
         EXECUTE format('ALTER TABLE %I ALTER COLUMN workspace_id SET (n_distinct = 1)', name);
     END LOOP;
 END $$;

@@ -248,6 +248,33 @@ CREATE TABLE resettle (
     PRIMARY KEY (workspace_id, job_id)
 ) STRICT, WITHOUT ROWID;
 
+-- What each payment adds to its partner's month, where the program has tiers: appended, each change under a version of
+-- the lock `tiers`. What a closed month was priced by is what had been appended when it was closed.
+CREATE TABLE contributions (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    partner_key TEXT NOT NULL,
+    program_key TEXT NOT NULL,
+    month TEXT NOT NULL,
+    customer_id TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    volume INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, mode, partner_key, program_key, month, customer_id, payment_id, currency, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contributions_of_payment ON contributions (workspace_id, payment_id);
+CREATE INDEX contributions_by_version ON contributions (workspace_id, version);
+
+-- The version that contributions had when a month was closed.
+CREATE TABLE tier_closes (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    month TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, mode, month)
+) STRICT, WITHOUT ROWID;
+
 -- A month's payouts.
 CREATE TABLE batches (
     workspace_id INTEGER NOT NULL,

@@ -8,7 +8,7 @@
 mod owing;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::places::{leave_behind, take_places};
 use super::Time;
@@ -26,6 +26,7 @@ use super::terms::{
     CreditBy, Kind, PriceBy, Program, ProgramTerms, Reviewed, SelfReferral, Settings, Terms, TrialConversion, Verdict,
     Version,
 };
+use super::tiers::AggregateKey;
 use super::trace::Trace;
 
 /// One run over one customer.
@@ -38,6 +39,8 @@ pub struct Deciding<'a> {
     candidates: Vec<Option<Candidates>>,
     /// What an earlier pass gave to somebody.
     fixed: Vec<Option<Outcome>>,
+    /// What tiers asked for and was not known.
+    needs: BTreeSet<AggregateKey>,
 }
 
 /// What a pass found for one payment.
@@ -143,6 +146,7 @@ impl<'a> Deciding<'a> {
             joins: joins(history, terms),
             candidates: vec![None; payments],
             fixed: vec![None; payments],
+            needs: BTreeSet::new(),
         }
     }
 
@@ -163,6 +167,7 @@ impl<'a> Deciding<'a> {
             known_until = Some(next);
         };
         let mut decisions = Decisions { unmatched: self.context.history.unmatched.clone(), ..Decisions::default() };
+        decisions.needs = std::mem::take(&mut self.needs);
         for (payment, outcome) in self.context.history.payments.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
             if let Some(due) = outcome.answer.won().and_then(|(_, taken)| taken.next_change_at) {
@@ -313,9 +318,10 @@ impl<'a> Deciding<'a> {
             terms: &version.terms,
             overrides: &overrides,
             standing,
+            aggregates: &self.context.lookups.aggregates,
         };
         let taken = taken(payment, paid, version.terms.reversal_delay, self.now);
-        let answer = match price(&question, &mut trace)? {
+        let answer = match price(&question, &mut self.needs, &mut trace)? {
             Ok(price) => Answer::Credited(Box::new(Credited {
                 review: self.review(payment, &credit.partner, &version.terms),
                 second: second_level(self.context, payment, &credit, &version.terms, &price, &mut trace)?,

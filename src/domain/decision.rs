@@ -1,7 +1,7 @@
 //! THE function: the whole history of one customer, the terms and a moment go in; for every payment comes out who is
 //! owed what and why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use super::history::History;
 use super::lead::{Lead, LeadBy};
 use super::money::Overflow;
 use super::terms::{Kind, PartnerKey, ProgramKey, Terms};
+use super::tiers::{AggregateKey, Aggregates};
 use super::trace::Trace;
 
 /// Why a payment was credited, or was not. The texts are stable API.
@@ -131,6 +132,9 @@ pub struct Lookups {
     pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
     /// Texts of promotion codes by their `promo_…` id.
     pub promotion_codes: HashMap<String, String>,
+    /// What partners brought in the months before, for tiers. What is asked for and not here counts as nothing, and is
+    /// named in [`Decisions::needs`].
+    pub aggregates: Aggregates,
 }
 
 /// All decisions about one customer at one moment.
@@ -142,6 +146,9 @@ pub struct Decisions {
     pub settle_due_at: Option<Time>,
     /// Ids of refunds, disputes and credit notes that match no payment yet.
     pub unmatched: Vec<String>,
+    /// What tiers asked for and was not known: the answer stands once it is looked up and everything decided again.
+    #[serde(skip)]
+    pub needs: BTreeSet<AggregateKey>,
 }
 
 /// The answer for one payment.

@@ -203,6 +203,7 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
             } else if known.count_direct_payments != settings.count_direct_payments
                 || known.count_out_of_band != settings.count_out_of_band
                 || known.evidence_order != settings.evidence_order
+                || (known.time_zone != settings.time_zone && !before.tiered.is_empty())
             {
                 Wakes::Everyone
             } else {

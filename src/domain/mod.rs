@@ -26,6 +26,7 @@ pub mod taken;
 pub mod terms;
 #[cfg(test)]
 mod tests;
+pub mod tiers;
 pub mod trace;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.

@@ -1,17 +1,22 @@
 //! Pricing: which rule each line of a payment falls under, and what the payment earns before anything is taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
 
 use super::Time;
 use super::base;
-use super::calendar::add_months;
+use super::calendar::{Month, add_months};
 use super::decision::Code;
 use super::evidence::value_of;
 use super::facts::{Line, Metadata};
 use super::history::{History, Payment, What};
 use super::money::{Exact, Money, Overflow};
 use super::standing::{RuleKey, Standing, Stream};
-use super::terms::{Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings, Whose};
+use super::terms::{
+    Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings, Tiers, Whose,
+};
+use super::tiers::{Aggregate, AggregateKey, Aggregates, reached};
 use super::trace::Trace;
 
 /// What is priced, for whom.
@@ -38,6 +43,8 @@ pub struct Question<'a> {
     pub overrides: &'a [(Whose, &'a [Rule])],
     /// What earlier payments leave behind.
     pub standing: &'a Standing,
+    /// What partners brought in the months before.
+    pub aggregates: &'a Aggregates,
 }
 
 /// What a payment earns before anything is taken back.
@@ -83,8 +90,12 @@ enum Match {
     None(Code),
 }
 
-/// Prices a payment, or says why no rule does.
-pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price, Code>, Overflow> {
+/// Prices a payment, or says why no rule does. `needs` collects what tiers ask for that is not known.
+pub fn price(
+    question: &Question<'_>,
+    needs: &mut BTreeSet<AggregateKey>,
+    trace: &mut Trace,
+) -> Result<Result<Price, Code>, Overflow> {
     let Question { payment, paid, terms, .. } = question;
     let whole = base::whole(terms.base, *paid, payment.total, payment.tax)?;
     let bases = base::by_line(&payment.lines, whole)?;
@@ -106,7 +117,7 @@ pub fn price(question: &Question<'_>, trace: &mut Trace) -> Result<Result<Price,
     let mut by_rule = Vec::new();
     let mut base = Exact::zero();
     for (index, bases) in lines_of_rule {
-        match earn(question, rules[index], &bases, trace)? {
+        match earn(question, rules[index], &bases, needs, trace)? {
             Ok(given) => {
                 by_rule.push((rules[index].key(), given));
                 for of_line in &bases {
@@ -247,11 +258,41 @@ fn left(question: &Question<'_>, tried: Tried<'_>, period_start: Time) -> Result
     }
 }
 
+/// The percentage that the partner has reached.
+fn tier(
+    question: &Question<'_>,
+    tiers: &Tiers,
+    name: &RuleKey,
+    needs: &mut BTreeSet<AggregateKey>,
+    trace: &mut Trace,
+) -> Result<Decimal, Code> {
+    let key = AggregateKey {
+        partner: question.partner.clone(),
+        program: question.program.clone(),
+        month: Month::containing(question.payment.paid_at, question.settings.time_zone),
+        months: tiers.months,
+    };
+    let nothing = Aggregate::default();
+    let known = question.aggregates.get(&key);
+    let reached = reached(tiers, known.unwrap_or(&nothing), question.payment.currency);
+    let (first, last) = (key.first(), key.last());
+    if known.is_none() {
+        needs.insert(key);
+    }
+    if let Some((percent, words)) = reached {
+        trace.say(|| format!("rule {name}: from {first} to {last} {words}: {percent} %"));
+        return Ok(percent);
+    }
+    trace.say(|| format!("rule {name}: names no tier in {}", question.payment.currency));
+    Err(Code::CurrencyNotPriced)
+}
+
 /// What a rule gives for its lines, within its caps.
 fn earn(
     question: &Question<'_>,
     tried: Tried<'_>,
     bases: &[Exact],
+    needs: &mut BTreeSet<AggregateKey>,
     trace: &mut Trace,
 ) -> Result<Result<Exact, Code>, Overflow> {
     let rule = tried.rule;
@@ -261,24 +302,33 @@ fn earn(
         sum = sum.plus(*base)?;
     }
     let name = tried.key();
-    let mut given = match &rule.earn {
-        Earn::Percent(percent) if percent.is_zero() => {
+    let percent = match &rule.earn {
+        Earn::Percent(percent) => Some(*percent),
+        Earn::Flat(_) => None,
+        Earn::Tiers(tiers) => match tier(question, tiers, &name, needs, trace) {
+            Ok(percent) => Some(percent),
+            Err(code) => return Ok(Err(code)),
+        },
+    };
+    let mut given = match (percent, &rule.earn) {
+        (Some(percent), _) if percent.is_zero() => {
             trace.say(|| format!("rule {name}: 0 %: excluded"));
             return Ok(Err(Code::ProductExcluded));
         }
-        Earn::Percent(percent) => {
-            let rate = Exact::decimal(*percent)?.times(Exact::ratio(1, 100)?)?;
+        (Some(percent), _) => {
+            let rate = Exact::decimal(percent)?.times(Exact::ratio(1, 100)?)?;
             let given = sum.times(rate)?;
             trace.say(|| format!("rule {name}: {percent} % of {sum} = {given} minor units"));
             given
         }
-        Earn::Flat(amounts) => {
-            let Some(amount) = amounts.get(&currency) else {
-                trace.say(|| format!("rule {name}: names no amount in {currency}"));
-                return Ok(Err(Code::CurrencyNotPriced));
-            };
-            trace.say(|| format!("rule {name}: flat {}", Money::new(*amount, currency)));
-            if bases.iter().any(|base| base.is_positive()) { Exact::from(*amount) } else { Exact::zero() }
+        (None, Earn::Flat(amounts)) if amounts.contains_key(&currency) => {
+            let amount = amounts[&currency];
+            trace.say(|| format!("rule {name}: flat {}", Money::new(amount, currency)));
+            if bases.iter().any(|base| base.is_positive()) { Exact::from(amount) } else { Exact::zero() }
+        }
+        (None, _) => {
+            trace.say(|| format!("rule {name}: names no amount in {currency}"));
+            return Ok(Err(Code::CurrencyNotPriced));
         }
     };
     if let Some(cap) = rule.cap_per_payment.get(&currency)

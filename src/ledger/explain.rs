@@ -1,6 +1,7 @@
 //! Why a payment was credited, or was not: decided once more, with the trace.
 
 use super::Ledger;
+use super::asking::look_up;
 use super::settle::{load_cases, load_lookups};
 use crate::domain::decision::{Decision, explain};
 use crate::domain::history::fold;
@@ -116,14 +117,20 @@ pub async fn explain_reference(
     let Some(owner) = owner else { return Ok(Explanation::Unknown) };
     let customers = customers::by_id(&mut tx, workspace, &owner).await?;
     let cases = load_cases(&mut tx, workspace, customers.into_iter().collect()).await?;
-    let lookups = load_lookups(&mut tx, workspace, &cases, &terms).await?;
+    let mut lookups = load_lookups(&mut tx, workspace, &cases, &terms).await?;
     let Some(case) = cases.into_iter().next() else { return Ok(Explanation::Unknown) };
-    let decided = case
-        .events
-        .and_then(|events| explain(&fold(&events), &terms, &lookups, now).map_err(|error| error.to_string()));
-    let decisions = match decided {
-        Ok(decisions) => decisions,
+    let history = match case.events {
+        Ok(events) => fold(&events),
         Err(reason) => return Ok(Explanation::Parked(reason)),
+    };
+    let decisions = loop {
+        match explain(&history, &terms, &lookups, now) {
+            Ok(decisions) if decisions.needs.is_empty() => break decisions,
+            Ok(decisions) => {
+                look_up(&mut tx, workspace, case.customer.mode(), &decisions.needs, &mut lookups.aggregates).await?;
+            }
+            Err(error) => return Ok(Explanation::Parked(error.to_string())),
+        }
     };
     let main = known.as_ref().map_or(reference, |payment| payment.reference.as_str());
     let is_it = |decision: &Decision| decision.references.iter().any(|known| known == reference || known == main);

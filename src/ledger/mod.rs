@@ -1,6 +1,7 @@
 //! From events to entries: [`record`] turns events into facts and says whose they are, [`settle`] decides and appends
 //! what differs, [`resettle`] wakes the customers that a change concerns, [`verify`] proves that it was all done right.
 
+mod asking;
 mod link;
 pub mod loose;
 mod plan;

@@ -6,10 +6,13 @@ use crate::domain::Time;
 use crate::domain::booking::{self, NewEntry, difference, withdraw};
 use crate::domain::decision::Decisions;
 use crate::domain::entry::EntryKind;
+use crate::domain::terms::Terms;
+use crate::domain::tiers::{Contribution, contribution};
 use crate::ids::Ids;
 use crate::store::Mode;
 use crate::store::entries::Entry;
 use crate::store::payments::Payment;
+use crate::store::tiers::Contributed;
 
 /// What is known of one customer's payments.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub(super) struct Known {
     pub refs: HashMap<String, String>,
     /// Each payment's entries in order.
     pub booked: HashMap<String, Vec<Entry>>,
+    /// What each payment contributes to its partner's months.
+    pub contributed: HashMap<String, Vec<Contributed>>,
 }
 
 /// What to write.
@@ -29,6 +34,8 @@ pub(super) struct Writes {
     /// References and the payments they belong to from now on.
     pub ties: Vec<(Mode, String, String)>,
     pub entries: Vec<Entry>,
+    /// What changes about contributions.
+    pub contributed: Vec<Contributed>,
 }
 
 /// Who is settled, and when.
@@ -37,6 +44,7 @@ pub(super) struct Settling<'a> {
     pub mode: Mode,
     pub now: Time,
     pub ids: &'a Ids,
+    pub terms: &'a Terms,
 }
 
 /// Compares decisions with what is known.
@@ -67,6 +75,7 @@ pub(super) fn plan(settling: &Settling<'_>, decisions: &Decisions, known: &Known
         for entry in difference(&booked(known, &kept), decision, settling.now) {
             writes.entries.push(settling.entry(&kept, entry));
         }
+        settling.contribute(&mut writes, known, &kept, contribution(decision, settling.terms));
         let payment = Payment::decided(kept, settling.customer_id, settling.mode, decision, settling.now);
         if known.payments.get(&payment.payment_id).is_none_or(|before| !payment.says_the_same(before)) {
             writes.payments.push(payment);
@@ -84,12 +93,36 @@ impl Settling<'_> {
         for entry in withdraw(&booked(known, id), self.now) {
             writes.entries.push(self.entry(id, entry));
         }
+        self.contribute(writes, known, id, None);
         let Some(before) = known.payments.get(id) else { return };
         let mut payment = before.clone();
         payment.void(merged_into.map(ToOwned::to_owned).or_else(|| before.merged_into.clone()), self.now);
         if !payment.says_the_same(before) {
             writes.payments.push(payment);
         }
+    }
+
+    /// The difference between what a payment contributes and what it should.
+    fn contribute(&self, writes: &mut Writes, known: &Known, id: &str, should: Option<Contribution>) {
+        let should = should.map(|contribution| Contributed {
+            mode: self.mode,
+            payment_id: id.to_owned(),
+            customer_id: self.customer_id.to_owned(),
+            contribution,
+        });
+        let before = known.contributed.get(id).map(Vec::as_slice).unwrap_or_default();
+        let mut found = false;
+        for contributed in before {
+            let is_it = should.as_ref().is_some_and(|should| same_place(should, contributed));
+            found |= is_it;
+            let volume = should.as_ref().filter(|_| is_it).map_or(0, |should| should.contribution.volume);
+            let difference = volume.saturating_sub(contributed.contribution.volume);
+            if difference != 0 {
+                let contribution = Contribution { volume: difference, ..contributed.contribution.clone() };
+                writes.contributed.push(Contributed { contribution, ..contributed.clone() });
+            }
+        }
+        writes.contributed.extend(should.filter(|_| !found));
     }
 
     fn entry(&self, payment_id: &str, new: NewEntry) -> Entry {
@@ -112,6 +145,14 @@ impl Settling<'_> {
             reason: Some(new.reason),
         }
     }
+}
+
+fn same_place(a: &Contributed, b: &Contributed) -> bool {
+    let nothing = |contributed: &Contributed| Contributed {
+        contribution: Contribution { volume: 0, ..contributed.contribution.clone() },
+        ..contributed.clone()
+    };
+    nothing(a) == nothing(b)
 }
 
 fn booked(known: &Known, payment_id: &str) -> Vec<booking::Booked> {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::Ledger;
 use super::link::{Item, link};
 use super::record::{Found, find};
+use crate::domain::calendar::Month;
 use crate::domain::decision::Click;
-use crate::store::resettle::Job;
+use crate::store::resettle::{Job, TierWhom, Whom};
 use crate::store::workspaces::{CHANGES, RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, clicks, customers, facts, refs, resettle};
+use crate::store::{Mode, StoreError, Tx, Urgency, WorkspaceId, clicks, customers, facts, refs, resettle, tiers};
 
 /// How many customers are woken at once.
 pub const PAGE: i64 = 256;
@@ -18,7 +19,11 @@ impl Ledger {
     pub async fn resettle(&self, workspace: WorkspaceId) -> Result<bool, StoreError> {
         let mut look = self.db.read().await?;
         let has_job = !resettle::open(&mut look, workspace, 1).await?.is_empty();
+        let has_changes = !has_job && tiers::is_pending(&mut look, workspace).await?;
         look.rollback().await?;
+        if has_changes {
+            return self.resettle_tiers(workspace).await;
+        }
         if !has_job {
             return Ok(false);
         }
@@ -35,6 +40,28 @@ impl Ledger {
             customers::touch(&mut tx, workspace, &ids, self.clock.now()).await?;
         }
         self.advance(&mut tx, workspace, &job, &page).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Makes jobs of what changed in months that tiers look back at: whoever was paid for in the months after may earn
+    /// otherwise. Only once no job is open, so that what changes many times in a row is dealt with once.
+    async fn resettle_tiers(&self, workspace: WorkspaceId) -> Result<bool, StoreError> {
+        let mut tx = self.db.write(Urgency::Background).await?;
+        lock(&mut tx, workspace, CHANGES).await?;
+        let terms = self.db.terms(&mut tx, workspace).await?;
+        let mut whom = Vec::new();
+        for changed in tiers::take_changed(&mut tx, workspace).await? {
+            let Some(months) = terms.tiered.get(&changed.program_key) else { continue };
+            let (Ok(first), Ok(last)) = (changed.first.parse::<Month>(), changed.last.parse::<Month>()) else {
+                continue;
+            };
+            let last = (0..*months).fold(last, |month, _| month.next());
+            let (first, last) = (first.next().to_string(), last.to_string());
+            let concerned = TierWhom { partner: changed.partner_key, program: changed.program_key, first, last };
+            whom.push(Whom::Tiers(Mode::from_i64(changed.mode), concerned));
+        }
+        resettle::add(&mut tx, workspace, &whom, &self.ids, self.clock.now()).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::asking::{AsOf, decide_cases};
 use super::plan::{Known, Settling, Writes, plan};
 use super::{Ledger, panic_text, think};
 use crate::domain::Time;
@@ -15,7 +16,10 @@ use crate::domain::lead::{LeadBy, LeadTo};
 use crate::domain::terms::Terms;
 use crate::store::customers::{Customer, Settled};
 use crate::store::facts::StoredFacts;
-use crate::store::{StoreError, Tx, Urgency, WorkspaceId, customers, entries, facts, leads, lookups, payments};
+use crate::store::workspaces::TIERS;
+use crate::store::{
+    StoreError, Tx, Urgency, WorkspaceId, customers, entries, facts, leads, lookups, payments, tiers, workspaces,
+};
 
 /// How many customers share a transaction.
 pub const BATCH: i64 = 128;
@@ -41,6 +45,8 @@ pub(super) struct Case {
 pub(super) struct Decided {
     pub customer: Customer,
     pub answer: Result<Decisions, String>,
+    /// Whether it depends on what partners brought.
+    pub asked: bool,
 }
 
 /// When the writer is taken.
@@ -127,13 +133,17 @@ impl Ledger {
         }
         let terms = self.db.terms(&mut tx, workspace).await?;
         let cases = load_cases(&mut tx, workspace, due).await?;
-        let decided = decide_all(&mut tx, workspace, cases, terms, now).await?;
-        let known = load_known(&mut tx, workspace, &decided).await?;
-        let planned = self.plan_all(decided, known, now).await?;
+        // Read before what it counts the changes of.
+        let tiers_version =
+            if terms.tiered.is_empty() { None } else { Some(tiers::version(&mut tx, workspace).await?) };
+        let decided = decide_cases(&mut tx, workspace, cases, &terms, AsOf::Moment(now)).await?;
+        let known = load_known(&mut tx, workspace, &decided, &terms).await?;
+        let planned = self.plan_all(decided, known, terms, now).await?;
         let had_to_upgrade = !tx.writes;
         let mut tx = self.db.upgrade(tx).await?;
         let planned = if had_to_upgrade { still_due(&mut tx, workspace, planned).await? } else { planned };
-        write(&mut tx, workspace, &planned, now).await?;
+        let (planned, tiers_version) = same_tiers(&mut tx, workspace, planned, tiers_version).await?;
+        write(&mut tx, workspace, &planned, tiers_version, now).await?;
         tx.commit().await?;
         done.parked = planned.iter().filter(|planned| planned.outcome.is_err()).count();
         done.settled = planned.len() - done.parked;
@@ -144,17 +154,18 @@ impl Ledger {
         &self,
         decided: Vec<Decided>,
         mut known: HashMap<String, Known>,
+        terms: Arc<Terms>,
         now: Time,
     ) -> Result<Vec<Planned>, StoreError> {
         let ids = self.ids.clone();
-        let plan_one = move |Decided { customer, answer }: Decided| {
+        let plan_one = move |Decided { customer, answer, asked }: Decided| {
             let known = known.remove(&customer.customer_id).unwrap_or_default();
             let outcome = answer.map(|decisions| {
                 let customer_id = customer.customer_id.as_str();
-                let settling = Settling { customer_id, mode: customer.mode(), now, ids: &ids };
+                let settling = Settling { customer_id, mode: customer.mode(), now, ids: &ids, terms: &terms };
                 (plan(&settling, &decisions, &known), decisions.settle_due_at)
             });
-            Planned { customer, outcome }
+            Planned { customer, outcome, asked }
         };
         think(move || decided.into_iter().map(plan_one).collect()).await
     }
@@ -164,11 +175,18 @@ impl Ledger {
 struct Planned {
     customer: Customer,
     outcome: Result<(Writes, Option<Time>), String>,
+    asked: bool,
 }
 
-async fn write(tx: &mut Tx, workspace: WorkspaceId, planned: &[Planned], now: Time) -> Result<(), StoreError> {
+async fn write(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    planned: &[Planned],
+    tiers_version: Option<i64>,
+    now: Time,
+) -> Result<(), StoreError> {
     let (mut settled, mut parked) = (Vec::new(), Vec::new());
-    for Planned { customer, outcome } in planned {
+    for Planned { customer, outcome, .. } in planned {
         let (customer_id, version) = (customer.customer_id.as_str(), customer.dirty_version);
         match outcome {
             Ok((_, due_at)) => settled.push(Settled { customer_id, version, due_at: *due_at }),
@@ -184,6 +202,12 @@ async fn write(tx: &mut Tx, workspace: WorkspaceId, planned: &[Planned], now: Ti
     let ties = ties.map(|(mode, text, payment)| (*mode, text.as_str(), payment.as_str()));
     payments::tie_refs(tx, workspace, ties).await?;
     entries::append(tx, workspace, writes().flat_map(|writes| &writes.entries)).await?;
+    if let Some(version) = tiers_version
+        && writes().any(|writes| !writes.contributed.is_empty())
+    {
+        workspaces::used(tx, workspace, TIERS, version).await?;
+        tiers::append(tx, workspace, version + 1, writes().flat_map(|writes| &writes.contributed)).await?;
+    }
     customers::settled(tx, workspace, &settled, now).await?;
     customers::park(tx, workspace, &parked).await
 }
@@ -238,7 +262,7 @@ pub(super) async fn load_lookups(
     }));
     let clicks = lookups::clicks(tx, workspace, click_ids.iter().map(String::as_str)).await?;
     let promotion_codes = lookups::promotion_texts(tx, workspace, code_ids).await?;
-    Ok(Lookups { clicks, leads, promotion_codes })
+    Ok(Lookups { clicks, leads, promotion_codes, ..Lookups::default() })
 }
 
 fn promotion_codes_of(fact: &Fact) -> &[String] {
@@ -249,26 +273,6 @@ fn promotion_codes_of(fact: &Fact) -> &[String] {
         Fact::Subscription(subscription) => &subscription.promotion_codes,
         _ => &[],
     }
-}
-
-async fn decide_all(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    cases: Vec<Case>,
-    terms: Arc<Terms>,
-    now: Time,
-) -> Result<Vec<Decided>, StoreError> {
-    let lookups = load_lookups(tx, workspace, &cases, &terms).await?;
-    think(move || {
-        cases
-            .into_iter()
-            .map(|Case { customer, events }| {
-                let answer = events.and_then(|events| decide_one(&events, &terms, &lookups, now));
-                Decided { customer, answer }
-            })
-            .collect()
-    })
-    .await
 }
 
 /// Decides one customer; a fault of the bridge is an error like any other.
@@ -288,6 +292,7 @@ pub(super) async fn load_known(
     tx: &mut Tx,
     workspace: WorkspaceId,
     decided: &[Decided],
+    terms: &Terms,
 ) -> Result<HashMap<String, Known>, StoreError> {
     let answered = || decided.iter().filter_map(|decided| Some((&decided.customer, decided.answer.as_ref().ok()?)));
     let mut owner: HashMap<(crate::store::Mode, &str), &str> = HashMap::new();
@@ -317,7 +322,36 @@ pub(super) async fn load_known(
             known.booked.entry(payment).or_default().push(booked.entry);
         }
     }
+    if terms.tiered.is_empty() {
+        return Ok(known);
+    }
+    for contributed in tiers::of_payments(tx, workspace, holder.keys().map(String::as_str)).await? {
+        let payment = contributed.payment_id.clone();
+        if let Some(known) = holder.get(&payment).and_then(|customer| known.get_mut(customer)) {
+            known.contributed.entry(payment).or_default().push(contributed);
+        }
+    }
     Ok(known)
+}
+
+/// Takes the lock of tiers where they are concerned, and leaves out the customers that were decided by what partners had
+/// brought before somebody changed that: they stay due.
+async fn same_tiers(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mut planned: Vec<Planned>,
+    read: Option<i64>,
+) -> Result<(Vec<Planned>, Option<i64>), StoreError> {
+    let contributes =
+        |planned: &Planned| planned.outcome.as_ref().is_ok_and(|(writes, _)| !writes.contributed.is_empty());
+    let Some(read) = read.filter(|_| planned.iter().any(|planned| planned.asked || contributes(planned))) else {
+        return Ok((planned, None));
+    };
+    let version = workspaces::lock(tx, workspace, TIERS).await?;
+    if version != read {
+        planned.retain(|planned| !planned.asked);
+    }
+    Ok((planned, Some(version)))
 }
 
 /// Leaves out the customers that somebody touched, joined or settled while they were being decided; they stay due.

@@ -1,9 +1,10 @@
 //! What other terms would move of what is booked, without writing anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Ledger;
+use super::asking::look_up;
 use super::settle::{Case, load_cases, load_lookups};
 use super::think;
 use crate::domain::Time;
@@ -11,6 +12,7 @@ use crate::domain::currency::Currency;
 use crate::domain::decision::{Decisions, Lookups, decide};
 use crate::domain::history::fold;
 use crate::domain::terms::{PartnerKey, Terms};
+use crate::domain::tiers::AggregateKey;
 use crate::store::{Mode, StoreError, WorkspaceId, customers};
 
 /// How many customers are decided at a time.
@@ -68,27 +70,51 @@ pub async fn compare(ledger: &Ledger, comparison: &Comparison) -> Result<Vec<Com
         let Some(last) = page.last() else { break };
         cursor.clone_from(&last.customer_id);
         page.retain(|customer| customer.mode() == comparison.mode);
-        let cases = load_cases(&mut tx, comparison.workspace, page).await?;
-        let lookups = load_lookups(&mut tx, comparison.workspace, &cases, &comparison.after).await?;
+        let (workspace, mode) = (comparison.workspace, comparison.mode);
+        let mut cases = load_cases(&mut tx, workspace, page).await?;
+        let mut lookups = load_lookups(&mut tx, workspace, &cases, &comparison.after).await?;
+        // What partners brought is what is known now: tiers that nobody had so far begin at their first step.
+        loop {
+            let asked = comparison.clone();
+            let tried;
+            (cases, lookups, tried) = think(move || {
+                let tried = decide_both(&asked, &cases, &lookups, now);
+                (cases, lookups, tried)
+            })
+            .await?;
+            if tried.needs.is_empty() {
+                for (old, new) in &tried.decided {
+                    add(&mut sums, old, comparison.since, |sum, amount| sum.0 = sum.0.saturating_add(amount));
+                    add(&mut sums, new, comparison.since, |sum, amount| sum.1 = sum.1.saturating_add(amount));
+                }
+                break;
+            }
+            look_up(&mut tx, workspace, mode, &tried.needs, &mut lookups.aggregates).await?;
+        }
         tx.rollback().await?;
-        let (comparison, moved) = (comparison.clone(), sums);
-        sums = think(move || add_all(moved, &comparison, &cases, &lookups, now)).await?;
     }
     let compared = sums.into_iter().filter(|(_, (before, after))| *before != 0 || *after != 0);
     Ok(compared.map(|((partner, currency), (before, after))| Compared { partner, currency, before, after }).collect())
 }
 
-fn add_all(mut sums: Sums, comparison: &Comparison, cases: &[Case], lookups: &Lookups, now: Time) -> Sums {
+/// A page's decisions under both terms, or what it takes to make them.
+struct Tried {
+    decided: Vec<(Decisions, Decisions)>,
+    needs: BTreeSet<AggregateKey>,
+}
+
+fn decide_both(comparison: &Comparison, cases: &[Case], lookups: &Lookups, now: Time) -> Tried {
+    let mut tried = Tried { decided: Vec::new(), needs: BTreeSet::new() };
     for case in cases {
         let Ok(events) = &case.events else { continue };
         let history = fold(events);
         let decided = |terms| decide(&history, terms, lookups, now);
         if let (Ok(old), Ok(new)) = (decided(&comparison.before), decided(&comparison.after)) {
-            add(&mut sums, &old, comparison.since, |sum, amount| sum.0 = sum.0.saturating_add(amount));
-            add(&mut sums, &new, comparison.since, |sum, amount| sum.1 = sum.1.saturating_add(amount));
+            tried.needs.extend(old.needs.iter().chain(&new.needs).cloned());
+            tried.decided.push((old, new));
         }
     }
-    sums
+    tried
 }
 
 fn add(sums: &mut Sums, decisions: &Decisions, since: Option<Time>, to: impl Fn(&mut (i64, i64), i64)) {

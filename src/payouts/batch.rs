@@ -15,7 +15,7 @@ use crate::domain::terms::{Profile, Settings, Terms};
 use crate::store::audit::{self, Act, By};
 use crate::store::entries::{self, Booked, Entry};
 use crate::store::payouts::{self, Batch, NewPayout, Payout};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, changes};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, changes, tiers};
 
 /// Partners that are netted at a time.
 const PAGE: i64 = 200;
@@ -123,6 +123,7 @@ pub async fn close(tx: &mut Tx, by: By<'_>, mode: Mode, month: Month) -> Result<
     let batch_id = by.ids.next("bat");
     let batch = Batch::closed(batch_id, mode, month.to_string(), (period.start, period.end), cut_off, now);
     payouts::insert_batch(tx, workspace, &batch).await?;
+    tiers::freeze(tx, workspace, mode, month).await?;
     let closing = Closing { by, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
     closing.all_partners(tx, latest.as_ref()).await?;
     audited(tx, by, "batch.closed", None, &batch).await?;

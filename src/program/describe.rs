@@ -5,8 +5,8 @@ use crate::domain::mask::mask;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{
     AmountByCurrency, Base, CreditBy, Duration, Earn, EmailMatch, EvidenceKind, Kind, MetadataField, PayoutMethod,
-    PriceBy, Profile, ProgramTerms, Rule, SecondLevel, SecondLevelOf, SelfReferral, Settings, Status, Touch,
-    TrialConversion,
+    PriceBy, Profile, ProgramTerms, Rule, SecondLevel, SecondLevelOf, SelfReferral, Settings, Status, TierSteps, Tiers,
+    Touch, TrialConversion,
 };
 
 const NONE: &str = "none";
@@ -215,6 +215,29 @@ fn earn(earn: &Earn) -> String {
     match earn {
         Earn::Percent(percent) => format!("{} %", percent.normalize()),
         Earn::Flat(flat) => amounts(flat),
+        Earn::Tiers(tiers) => self::tiers(tiers),
+    }
+}
+
+/// `20 % from 0, 25 % from 10 customers in the month before`
+fn tiers(tiers: &Tiers) -> String {
+    let months = match tiers.months {
+        1 => "in the month before".to_owned(),
+        months => format!("in the {months} months before"),
+    };
+    match &tiers.steps {
+        TierSteps::Customers(steps) => {
+            let steps: Vec<String> =
+                steps.iter().map(|step| format!("{} % from {}", step.percent.normalize(), step.from)).collect();
+            format!("{} customers {months}", steps.join(", "))
+        }
+        TierSteps::Volume(steps) => {
+            let steps: Vec<String> = steps
+                .iter()
+                .map(|step| format!("{} % from {}", step.percent.normalize(), amounts(&step.from)))
+                .collect();
+            format!("{} received {months}", steps.join("; "))
+        }
     }
 }
 

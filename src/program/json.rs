@@ -139,6 +139,7 @@ fn rule(rule: &Rule) -> Value {
     fields.remove("earn");
     match &rule.earn {
         Earn::Percent(percent) => fields.insert("percent".to_owned(), percent_text(*percent).into()),
+        Earn::Tiers(tiers) => fields.insert("tiers".to_owned(), json!(tiers)),
         Earn::Flat(flat) => fields.insert("flat".to_owned(), json!(flat)),
     };
     fields.insert("on".to_owned(), rule.on.map_or_else(|| json!("any"), |kind: Kind| json!(kind)));
@@ -253,6 +254,9 @@ mod tests {
                 {"key": "renewals", "on": "recurring", "product_key": ["pro"], "flat": {"usd": 2500, "jpy": 300},
                  "duration": "12 months", "cap_per_customer": {"jpy": 5000}},
                 {"percent": 5, "interval": ["month"], "duration": "3 payments"},
+                {"tiers": {"by": "volume", "months": 3, "steps": [
+                    {"from": {"usd": 0}, "percent": "20"}, {"from": {"usd": 100_000}, "percent": "25"},
+                ]}},
             ],
         });
         let file = section("program", object(&body)).unwrap();

@@ -1,11 +1,13 @@
 //! Changes that concern many customers: one row with a cursor each, worked off in pages behind fresh work.
 
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::rows::Column::{Int, Text};
-use super::rows::Rows;
+use super::rows::{Cell, Rows};
 use super::{Mode, StoreError, Tx, WorkspaceId, customers, from_micros, micros, refs};
 use crate::domain::Time;
+use crate::domain::terms::{PartnerKey, ProgramKey};
 use crate::ids::Ids;
 use crate::on;
 
@@ -21,7 +23,25 @@ pub enum Whom {
     EveryoneAnew,
     /// Those that a clue finds, in one book or both.
     Clue(Option<Mode>, String),
+    /// Those with payments of these months in a partner's program, in one book: its tiers may have changed.
+    Tiers(Mode, TierWhom),
 }
+
+/// Whose payments of which months.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TierWhom {
+    /// The partner who won them.
+    pub partner: PartnerKey,
+    /// Under which program.
+    pub program: ProgramKey,
+    /// The first month, `2026-10`.
+    pub first: String,
+    /// The last.
+    pub last: String,
+}
+
+/// How a job about tiers is told from one about a clue.
+const TIERS: &str = "tiers:";
 
 /// A job that is not done yet.
 #[derive(Debug, Clone, FromRow)]
@@ -103,9 +123,14 @@ fn rows_of<'a>(whom: &'a [Whom], ids: &Ids) -> Rows<'a> {
         let (mode, clue, relink) = match whom {
             Whom::Everyone => (None, None, 0),
             Whom::EveryoneAnew => (None, None, 1),
-            Whom::Clue(mode, clue) => (*mode, Some(clue.as_str()), 0),
+            Whom::Clue(mode, clue) => (*mode, Some(clue.clone()), 0),
+            Whom::Tiers(mode, whom) => {
+                let whom = serde_json::to_string(whom).unwrap_or_default();
+                (Some(*mode), Some(format!("{TIERS}{whom}")), 0)
+            }
         };
-        rows.push([ids.next("job").into(), mode.map(Mode::as_i64).into(), clue.into(), relink.into()]);
+        let clue = clue.map_or(Cell::Text(None), Cell::from);
+        rows.push([ids.next("job").into(), mode.map(Mode::as_i64).into(), clue, relink.into()]);
     }
     rows
 }
@@ -144,6 +169,9 @@ pub async fn next_page(tx: &mut Tx, workspace: WorkspaceId, job: &Job, limit: i6
             .await?
         }));
     };
+    if let Some(whom) = clue.strip_prefix(TIERS) {
+        return of_months(tx, workspace, job, whom, after, limit).await;
+    }
     // The book is part of the key, so that a clue of both books is looked up in each.
     let (low, high) = job.mode.map_or((0, 1), |mode| (mode, mode));
     Ok(on!(tx, conn => {
@@ -157,6 +185,41 @@ pub async fn next_page(tx: &mut Tx, workspace: WorkspaceId, job: &Job, limit: i6
         .bind(low)
         .bind(high)
         .bind(clue)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
+/// The customers who paid in some months what a partner won.
+async fn of_months(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    job: &Job,
+    whom: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>, StoreError> {
+    let whom: TierWhom = serde_json::from_str(whom).map_err(|error| StoreError::Unreadable {
+        what: "the job",
+        key: job.job_id.clone(),
+        why: error.to_string(),
+    })?;
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT DISTINCT customer_id FROM contributions
+             WHERE workspace_id = $1 AND mode = $2 AND partner_key = $3 AND program_key = $4
+               AND month >= $5 AND month <= $6 AND customer_id > $7
+             ORDER BY customer_id
+             LIMIT $8",
+        )
+        .bind(workspace.0)
+        .bind(job.mode)
+        .bind(&whom.partner)
+        .bind(&whom.program)
+        .bind(&whom.first)
+        .bind(&whom.last)
         .bind(after)
         .bind(limit)
         .fetch_all(conn)

@@ -11,6 +11,11 @@ pub const RECORDER: &str = "recorder";
 /// The name of the lock whose holder appends changes.
 pub const CHANGES: &str = "changes";
 
+/// The name of the lock whose holder changes what tiers are chosen by, or closes a month.
+pub const TIERS: &str = "tiers";
+/// Its version is that of [`TIERS`] up to which customers were woken.
+pub const TIERS_WOKEN: &str = "tiers_woken";
+
 /// Finds a workspace by its key.
 pub async fn find(tx: &mut Tx, key: &str) -> Result<Option<WorkspaceId>, StoreError> {
     let id: Option<i64> = on!(tx, conn => {
@@ -47,7 +52,7 @@ pub async fn ensure(tx: &mut Tx, key: &str, now: Time) -> Result<WorkspaceId, St
         .await?;
     });
     let id = find(tx, key).await?.ok_or(StoreError::Conflict)?;
-    for name in [RECORDER, CHANGES] {
+    for name in [RECORDER, CHANGES, TIERS, TIERS_WOKEN] {
         on!(tx, conn => {
             sqlx::query(
                 "INSERT INTO locks (workspace_id, name, version) VALUES ($1, $2, 0)

@@ -14,6 +14,7 @@ mod merchant;
 mod payouts;
 mod property;
 mod schema;
+mod tiers;
 mod verify;
 mod worker;
 

@@ -10,6 +10,7 @@ mod partner;
 mod program;
 mod settings;
 mod subject;
+mod tiers;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,6 +23,7 @@ pub use program::{
 };
 pub use settings::{EvidenceKind, MetadataField, Settings};
 pub use subject::Subject;
+pub use tiers::{Tier, TierSteps, Tiers};
 
 use super::Time;
 use super::currency::Currency;
@@ -50,6 +52,8 @@ pub struct Terms {
     pub programs: BTreeMap<ProgramKey, Program>,
     /// Partners by key.
     pub partners: BTreeMap<PartnerKey, Partner>,
+    /// The programs that ever had tiers, in a version or an override, with the longest window in months.
+    pub tiered: BTreeMap<ProgramKey, u32>,
     /// The groups that somebody said something of, by key.
     pub groups: BTreeMap<GroupKey, Group>,
     /// Owners of codes over time, by the code or id in lower case.
@@ -87,6 +91,7 @@ impl Terms {
         match change {
             Change::Settings { from, settings } => self.settings.enter(seq, at, from, settings),
             Change::ProgramVersion { program, name, version, effective_from, in_force_from, engine, terms } => {
+                self.has_tiers(&program, &terms.rules);
                 let program = self.programs.entry(program).or_default();
                 program.name = name;
                 program.versions.push(Version {
@@ -158,6 +163,14 @@ impl Terms {
         }
     }
 
+    fn has_tiers(&mut self, program: &str, rules: &[Rule]) {
+        let months = tiers::months_of(rules);
+        if months > 0 {
+            let known = self.tiered.entry(program.to_owned()).or_default();
+            *known = months.max(*known);
+        }
+    }
+
     fn enter_override(
         &mut self,
         seq: i64,
@@ -167,6 +180,7 @@ impl Terms {
         rules: Vec<Rule>,
         from: Option<Time>,
     ) {
+        self.has_tiers(&program, &rules);
         let first = self.programs.get(&program).and_then(|program| program.versions.first());
         let mut is_first = first.is_some_and(|version| version.published_at == at);
         let overrides = match whose {

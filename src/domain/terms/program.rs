@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::dated::Dated;
-use super::{AmountByCurrency, PartnerKey};
+use super::{AmountByCurrency, PartnerKey, Tiers};
 use crate::domain::Time;
 
 /// Whether a program, partner or enrollment earns.
@@ -228,6 +228,8 @@ pub enum Earn {
     Percent(Decimal),
     /// Minor units by currency, once per payment.
     Flat(AmountByCurrency),
+    /// Percent by what the partner brought in the months before.
+    Tiers(Tiers),
 }
 
 /// For how long a rule gives.

@@ -88,6 +88,8 @@ pub(super) struct Rule {
     percent: Option<String>,
     /// Minor units by currency, once per payment.
     flat: Option<Amounts>,
+    /// Percentages that grow with what the partner brought in the months before.
+    tiers: Option<Tiers>,
     /// `one_time`, `12 months`, `6 payments` or `lifetime`; `lifetime`.
     #[schema(example = "12 months")]
     duration: Option<String>,
@@ -95,6 +97,38 @@ pub(super) struct Rule {
     cap_per_payment: Option<Amounts>,
     /// The most that it gives for one customer, before refunds.
     cap_per_customer: Option<Amounts>,
+}
+
+/// Percentages by what a partner brought in the calendar months before the payment's.
+#[derive(ToSchema)]
+pub(super) struct Tiers {
+    /// `customers` (who paid) or `volume` (received less taken back).
+    #[schema(example = "customers")]
+    by: String,
+    /// How many months before count; 1.
+    #[schema(minimum = 1, maximum = 36)]
+    months: Option<u32>,
+    /// In ascending order; the first begins at 0.
+    steps: Vec<TierStep>,
+}
+
+/// One step.
+#[derive(ToSchema)]
+pub(super) struct TierStep {
+    /// From how many customers on, or from which volume, in minor units by currency.
+    #[schema(value_type = TierFrom)]
+    from: TierFrom,
+    /// Percent of the matching lines' base.
+    #[schema(example = "25")]
+    percent: String,
+}
+
+/// Where a step begins.
+#[derive(serde::Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum TierFrom {
+    Customers(i64),
+    Volume(Amounts),
 }
 
 /// Rules that are tried before a program's own.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::super::asking::{AsOf, decide_cases};
 use super::super::plan::{Settling, plan};
 use super::super::record::find;
-use super::super::settle::{Case, Decided, decide_one, load_known, load_lookups};
+use super::super::settle::{Case, Decided, load_known};
 use super::super::think;
 use super::{Verifying, book};
 use crate::domain::facts::EventFacts;
@@ -165,22 +166,10 @@ impl Verifying<'_> {
         cases: Vec<Case>,
         terms: &std::sync::Arc<Terms>,
     ) -> Result<(), StoreError> {
-        let lookups = load_lookups(tx, self.workspace, &cases, terms).await?;
-        let terms = terms.clone();
-        let decided: Vec<Decided> = think(move || {
-            cases
-                .into_iter()
-                .map(|Case { customer, events }| {
-                    let at = customer.settled_at().unwrap_or_default();
-                    let answer = events.and_then(|events| decide_one(&events, &terms, &lookups, at));
-                    Decided { customer, answer }
-                })
-                .collect()
-        })
-        .await?;
-        let known = load_known(tx, self.workspace, &decided).await?;
+        let decided = decide_cases(tx, self.workspace, cases, terms, AsOf::WhenSettled).await?;
+        let known = load_known(tx, self.workspace, &decided, terms).await?;
         let nothing = super::super::plan::Known::default();
-        for Decided { customer, answer } in &decided {
+        for Decided { customer, answer, .. } in &decided {
             let customer_id = customer.customer_id.as_str();
             self.report.customers += 1;
             let decisions = match answer {
@@ -192,7 +181,7 @@ impl Verifying<'_> {
             };
             self.report.payments += decisions.payments.len() as u64;
             let now = customer.settled_at().unwrap_or_default();
-            let settling = Settling { customer_id, mode: customer.mode(), now, ids: &self.ledger.ids };
+            let settling = Settling { customer_id, mode: customer.mode(), now, ids: &self.ledger.ids, terms };
             let known = known.get(customer_id).unwrap_or(&nothing);
             let writes = plan(&settling, decisions, known);
             let name =
@@ -214,6 +203,14 @@ impl Verifying<'_> {
                     book(customer.mode()),
                     payment.amount,
                     payment.currency
+                ));
+            }
+            for contributed in &writes.contributed {
+                let (payment, month) = (name(&contributed.payment_id), contributed.contribution.month);
+                self.report.differs(format!(
+                    "Payment {payment}{}: what it counts for {}'s tiers in {month} is off.",
+                    book(customer.mode()),
+                    contributed.contribution.partner
                 ));
             }
             for (mode, reference, payment) in &writes.ties {

@@ -10,7 +10,7 @@ mod payouts;
 use super::Ledger;
 use crate::domain::Time;
 use crate::store::events::{self, EventStatus};
-use crate::store::{Mode, StoreError, WorkspaceId, resettle};
+use crate::store::{Mode, StoreError, WorkspaceId, resettle, tiers};
 
 /// What was looked at, and what differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,9 +70,11 @@ impl Ledger {
     /// Verifies a workspace, both books; `progress` is told how many customers are done.
     pub async fn verify(&self, workspace: WorkspaceId, progress: impl Fn(u64)) -> Result<Report, StoreError> {
         let mut tx = self.db.read().await?;
-        let woken_since = resettle::newest(&mut tx, workspace).await?;
-        tx.rollback().await?;
         let now = self.clock.now();
+        let newest = resettle::newest(&mut tx, workspace).await?;
+        // Nobody knows yet whom what changed about tiers concerns.
+        let woken_since = if tiers::is_pending(&mut tx, workspace).await? { Some(now) } else { newest };
+        tx.rollback().await?;
         let mut verifying = Verifying { ledger: self, workspace, now, woken_since, report: Report::default() };
         verifying.count_events().await?;
         verifying.all_customers(&progress).await?;

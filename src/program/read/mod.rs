@@ -6,6 +6,7 @@ mod node;
 pub(super) mod overriding;
 pub(super) mod partner;
 pub(super) mod rule;
+mod tiers;
 mod value;
 pub(super) mod workspace;
 

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::super::fault::Faults;
 use super::node::{Node, Section};
-use super::value;
+use super::{tiers, value};
 use crate::domain::terms::{AmountByCurrency, Duration, Earn, Kind, Rule};
 
-pub(crate) const RULE: [&str; 13] = [
+pub(crate) const RULE: [&str; 14] = [
     "key",
     "on",
     "product",
@@ -18,6 +18,7 @@ pub(crate) const RULE: [&str; 13] = [
     "partner",
     "percent",
     "flat",
+    "tiers",
     "duration",
     "cap_per_payment",
     "cap_per_customer",
@@ -89,22 +90,25 @@ fn intervals(node: &Node<'_>, faults: &mut Faults) -> Vec<String> {
 }
 
 fn earn(section: &Section<'_>, faults: &mut Faults) -> Option<Earn> {
-    match (section.get("percent"), section.get("flat")) {
-        (Some(_), Some(flat)) => {
-            faults.add(&flat.spot, "stands beside `percent`: a rule gives one or the other");
+    let given: Vec<Node<'_>> = ["percent", "flat", "tiers"].into_iter().filter_map(|key| section.get(key)).collect();
+    if let [first, second, ..] = given.as_slice() {
+        let name = first.spot.path.rsplit('.').next().unwrap_or_default();
+        faults.add(&second.spot, format!("stands beside `{name}`: a rule gives one or the other"));
+        return None;
+    }
+    match (section.get("percent"), section.get("flat"), section.get("tiers")) {
+        (Some(percent), ..) => value::percent(&percent, faults).map(Earn::Percent),
+        (None, Some(flat), _) => Some(Earn::Flat(amounts(&flat, faults))),
+        (None, None, Some(node)) => tiers::read(node, faults).map(Earn::Tiers),
+        (None, None, None) => {
+            faults.add(&section.spot, "gives nothing: expected `percent`, `flat` or `tiers`");
             None
         }
-        (None, None) => {
-            faults.add(&section.spot, "gives nothing: expected `percent` or `flat`");
-            None
-        }
-        (Some(percent), None) => value::percent(&percent, faults).map(Earn::Percent),
-        (None, Some(flat)) => Some(Earn::Flat(amounts(&flat, faults))),
     }
 }
 
 /// Amounts by currency of which there must be one.
-fn amounts(node: &Node<'_>, faults: &mut Faults) -> AmountByCurrency {
+pub(super) fn amounts(node: &Node<'_>, faults: &mut Faults) -> AmountByCurrency {
     if node.value.as_table().is_some_and(toml::map::Map::is_empty) {
         faults.add(&node.spot, "names no currency: expected amounts such as { usd = \"25.00\" }");
     }

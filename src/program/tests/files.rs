@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use super::{SAAS, Workspace, read};
 use crate::domain::Time;
-use crate::domain::terms::{Duration, Earn, EvidenceKind, Kind, MetadataField, Method, SecondLevelOf, Status, Terms};
+use crate::domain::terms::{
+    Duration, Earn, EvidenceKind, Kind, MetadataField, Method, SecondLevelOf, Status, Terms, TierSteps, Tiers,
+};
 use crate::program::{RepriceClosed, parse, plan};
 
 fn fault(text: &str) -> String {
@@ -282,6 +284,47 @@ fn overrides_that_cannot_count_are_faults() {
             error.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
         assert_eq!(told, [fault]);
     }
+}
+
+#[test]
+fn tiers_begin_at_nothing_and_ascend() {
+    let file = |tiers: &str| format!("[[program]]\nkey = \"saas\"\n[[program.rule]]\ntiers = {tiers}\n");
+    let file_of = read(&file(
+        "{ by = \"volume\", months = 3, steps = [{ from = { usd = \"0\" }, percent = 20 }, \
+         { from = { usd = \"1000.00\" }, percent = \"25\" }] }",
+    ));
+    let Earn::Tiers(tiers) = &file_of.programs[0].terms.rules[0].earn else { panic!("tiers") };
+    let TierSteps::Volume(steps) = &tiers.steps else { panic!("by volume") };
+    assert_eq!((tiers.months, steps.len(), steps[1].from.values().copied().collect::<Vec<_>>()), (3, 2, vec![100_000]));
+    let json = serde_json::to_string(tiers).unwrap();
+    assert_eq!(serde_json::from_str::<Tiers>(&json).unwrap(), *tiers, "{json}");
+    for (tiers, fault) in [
+        ("{ by = \"customers\", steps = [{ from = 1, percent = 20 }] }", "is where the first step begins: expected 0"),
+        (
+            "{ by = \"customers\", steps = [{ from = 0, percent = 20 }, { from = 0, percent = 30 }] }",
+            "does not come after the step before it, from 0",
+        ),
+        ("{ by = \"sales\", steps = [] }", "\"sales\" is unknown: expected customers, volume"),
+        (
+            "{ by = \"volume\", steps = [{ from = { usd = \"5.00\" }, percent = 20 }] }",
+            "is where the first step begins: expected \"0\" in each currency",
+        ),
+        (
+            "{ by = \"volume\", steps = [{ from = { usd = \"0\" }, percent = 20 }, \
+             { from = { eur = \"5.00\" }, percent = 30 }] }",
+            "names other currencies than the step before it",
+        ),
+        (
+            "{ by = \"volume\", steps = [{ from = { usd = \"0\" }, percent = 20 }, \
+             { from = { usd = \"0\" }, percent = 30 }] }",
+            "does not come after the step before it in each currency",
+        ),
+        ("{ by = \"customers\", months = 0, steps = [{ from = 0, percent = 20 }] }", "0 is out of range"),
+    ] {
+        let problems = parse(&file(tiers), "terms.toml").unwrap_err().problems;
+        assert!(problems.iter().any(|problem| problem.message.starts_with(fault)), "{tiers}: {problems:?}");
+    }
+    assert!(rule_fault("percent = 5\ntiers = 5").contains("stands beside `percent`"));
 }
 
 #[test]
