@@ -1,6 +1,7 @@
 //! What people enter, through whatever door: checked against the terms as they are, appended to the log, and written
 //! into the audit log, in one transaction.
 
+pub mod events;
 pub mod keys;
 
 use serde_json::Value;

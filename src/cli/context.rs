@@ -117,6 +117,6 @@ pub async fn find_workspace(db: &Db, clock: &Clock, key: &str) -> Result<Workspa
 /// Live once it has events, else test.
 async fn usual_mode(db: &Db, workspace: WorkspaceId) -> Result<Mode, Failure> {
     let mut tx = db.read().await?;
-    let live = !events::list(&mut tx, workspace, Mode::Live, None, None, 1).await?.is_empty();
+    let live = !events::list(&mut tx, workspace, Mode::Live, &events::Wanted::default(), 1).await?.is_empty();
     Ok(if live { Mode::Live } else { Mode::Test })
 }

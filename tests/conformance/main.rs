@@ -6,6 +6,7 @@
 mod cases;
 mod harness;
 
+mod balances;
 mod changes;
 mod golden;
 mod intake;

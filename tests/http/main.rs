@@ -8,6 +8,7 @@ mod blackbox;
 
 mod api;
 mod crash;
+mod lists;
 mod server;
 mod shapes;
 mod webhook;

@@ -3,7 +3,9 @@
 mod api_keys;
 mod audit_log;
 mod balances;
+mod customers;
 mod entries;
+mod events;
 mod payments;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +21,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(audit_log::list))
         .routes(routes!(balances::list))
+        .routes(routes!(customers::list))
+        .routes(routes!(customers::get))
         .routes(routes!(entries::list))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(events::replay))
+        .routes(routes!(events::replay_failed))
+        .routes(routes!(payments::list))
+        .routes(routes!(payments::get))
         .routes(routes!(payments::explain))
 }
 
