@@ -13,6 +13,7 @@ mod intake;
 mod ledger;
 mod merchant;
 mod payouts;
+mod plans;
 mod property;
 mod schema;
 mod verify;
