@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use tokio::sync::Notify;
+use chrono::{NaiveDate, TimeDelta};
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Arrivals;
@@ -30,6 +30,8 @@ pub struct Worker {
     settled: Arc<Notify>,
     /// Whether more events are pending than a batch holds.
     pouring: Arc<AtomicBool>,
+    /// The date on which the balances of all workspaces were last folded.
+    folded: Arc<Mutex<Option<NaiveDate>>>,
 }
 
 /// What was done.
@@ -46,7 +48,14 @@ pub struct Worked {
 impl Worker {
     /// `arrivals` is what the inbox tells.
     pub fn new(ledger: Ledger, arrivals: Arc<Arrivals>) -> Self {
-        Self { ledger, arrivals, recorded: Arc::default(), settled: Arc::default(), pouring: Arc::default() }
+        Self {
+            ledger,
+            arrivals,
+            recorded: Arc::default(),
+            settled: Arc::default(),
+            pouring: Arc::default(),
+            folded: Arc::default(),
+        }
     }
 
     /// Notified whenever customers were settled: the ledger may have grown.
@@ -178,6 +187,19 @@ impl Worker {
                 idle = !self.ledger.resettle(workspace).await? && batches == 0;
             }
         }
+        self.fold_balances(shutdown).await
+    }
+
+    /// Once a day, a piece at a time: what became available in the days before is added up.
+    async fn fold_balances(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
+        let today = self.ledger.clock.now().date_naive();
+        if *self.folded.lock().await == Some(today) {
+            return Ok(());
+        }
+        for workspace in self.workspaces().await? {
+            while !shutdown.is_cancelled() && self.ledger.fold_balances(workspace).await? {}
+        }
+        *self.folded.lock().await = Some(today);
         Ok(())
     }
 

@@ -44,6 +44,7 @@ CREATE TABLE events (
 -- The payload is compressed already: PostgreSQL compressing it again costs more than the rest of the insert.
 ALTER TABLE events ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE INDEX events_by_time ON events (workspace_id, mode, received_at);
+CREATE INDEX events_of_type ON events (workspace_id, mode, type, received_at);
 
 -- The queue: events that nobody has read yet.
 CREATE TABLE unread (
@@ -61,11 +62,13 @@ CREATE TABLE unrecorded (
     event_id TEXT COLLATE "C" NOT NULL,
     shape BIGINT NOT NULL,
     mode BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
     status BIGINT NOT NULL,
     reason TEXT COLLATE "C",
     error TEXT COLLATE "C",
     PRIMARY KEY (workspace_id, event_id, shape)
 );
+CREATE INDEX unrecorded_by_time ON unrecorded (workspace_id, mode, status, received_at, event_id, shape);
 
 -- Who pays the merchant.
 CREATE TABLE customers (
@@ -81,6 +84,7 @@ CREATE TABLE customers (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, customer_id)
 );
+CREATE INDEX customers_of_book ON customers (workspace_id, mode, customer_id);
 CREATE INDEX customers_due ON customers (workspace_id, settle_due_at, customer_id) WHERE settle_due_at IS NOT NULL;
 
 -- What each event says about a customer.
@@ -103,6 +107,7 @@ CREATE TABLE refs (
 );
 -- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
 CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
+CREATE INDEX refs_stripe_customers ON refs (workspace_id, customer_id) WHERE ref >= 'cus_' AND ref < 'cus`';
 
 -- Evidence by which the customers that wait for something are found.
 CREATE TABLE clues (
@@ -132,9 +137,15 @@ CREATE TABLE payments (
     amount BIGINT NOT NULL,
     decided_at BIGINT NOT NULL,
     merged_into TEXT COLLATE "C",
+    stripe_customer TEXT COLLATE "C",
+    refs TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (workspace_id, payment_id)
 );
-CREATE INDEX payments_of_customer ON payments (workspace_id, customer_id);
+CREATE INDEX payments_of_customer ON payments (workspace_id, customer_id, paid_at, payment_id);
+CREATE INDEX payments_of_book ON payments (workspace_id, mode, paid_at, payment_id) WHERE merged_into IS NULL;
+CREATE INDEX payments_of_code ON payments (workspace_id, mode, code, paid_at, payment_id) WHERE merged_into IS NULL;
+CREATE INDEX payments_of_partner ON payments (workspace_id, mode, partner_key, paid_at, payment_id)
+    WHERE partner_key IS NOT NULL AND merged_into IS NULL;
 
 -- Every reference a payment is known by.
 CREATE TABLE payment_refs (
@@ -169,8 +180,13 @@ CREATE TABLE entries (
     UNIQUE (workspace_id, payment_id, partner_key, program_key, component, revision)
 );
 CREATE UNIQUE INDEX entries_of_payout ON entries (workspace_id, payout_id, kind, revision) WHERE payout_id IS NOT NULL;
-CREATE INDEX entries_of_book ON entries (workspace_id, mode, entry_id);
-CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, entry_id);
+CREATE INDEX entries_of_book ON entries (workspace_id, mode, booked_at, entry_id);
+CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, booked_at, entry_id);
+CREATE INDEX entries_of_program ON entries (workspace_id, mode, program_key, booked_at, entry_id);
+CREATE INDEX entries_of_kind ON entries (workspace_id, mode, kind, booked_at, entry_id) WHERE kind <> 'accrual';
+-- What of a partner becomes available on the running day.
+CREATE INDEX entries_on_hold ON entries (workspace_id, mode, partner_key, currency, available_at, amount)
+    WHERE available_at > booked_at;
 
 CREATE FUNCTION entries_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -181,6 +197,18 @@ CREATE TRIGGER entries_no_change BEFORE UPDATE OR DELETE ON entries
     FOR EACH ROW EXECUTE FUNCTION entries_are_final();
 CREATE TRIGGER entries_no_truncate BEFORE TRUNCATE ON entries
     FOR EACH STATEMENT EXECUTE FUNCTION entries_are_final();
+
+-- What each partner has, by the UTC day on which it becomes available: 0 for at once, and for days long gone.
+CREATE TABLE balances (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    day BIGINT NOT NULL,
+    shard BIGINT NOT NULL,
+    amount BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, partner_key, currency, day, shard)
+);
 
 -- Which promotion code id has which text.
 CREATE TABLE promotion_codes (
@@ -421,8 +449,8 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'unread', 'unrecorded', 'customers', 'facts', 'refs', 'clues', 'payments',
-                                'payment_refs', 'entries', 'clicks', 'links', 'leads', 'payouts', 'payout_entries',
-                                'audit_log', 'idempotency', 'adjustments', 'contributions'] LOOP
+                                'payment_refs', 'entries', 'balances', 'clicks', 'links', 'leads', 'payouts',
+                                'payout_entries', 'audit_log', 'idempotency', 'adjustments', 'contributions'] LOOP
         EXECUTE format('ALTER TABLE %I ALTER COLUMN workspace_id SET (n_distinct = 1)', name);
     END LOOP;
 END $$;

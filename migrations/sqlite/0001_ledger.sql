@@ -41,6 +41,7 @@ CREATE TABLE events (
     PRIMARY KEY (workspace_id, event_id, shape)
 ) STRICT;
 CREATE INDEX events_by_time ON events (workspace_id, mode, received_at);
+CREATE INDEX events_of_type ON events (workspace_id, mode, type, received_at);
 
 -- The queue: events that nobody has read yet.
 CREATE TABLE unread (
@@ -58,11 +59,13 @@ CREATE TABLE unrecorded (
     event_id TEXT NOT NULL,
     shape INTEGER NOT NULL,
     mode INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
     status INTEGER NOT NULL,
     reason TEXT,
     error TEXT,
     PRIMARY KEY (workspace_id, event_id, shape)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX unrecorded_by_time ON unrecorded (workspace_id, mode, status, received_at, event_id, shape);
 
 -- Who pays the merchant.
 CREATE TABLE customers (
@@ -78,6 +81,7 @@ CREATE TABLE customers (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, customer_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX customers_of_book ON customers (workspace_id, mode, customer_id);
 CREATE INDEX customers_due ON customers (workspace_id, settle_due_at, customer_id) WHERE settle_due_at IS NOT NULL;
 
 -- What each event says about a customer.
@@ -100,6 +104,7 @@ CREATE TABLE refs (
 ) STRICT, WITHOUT ROWID;
 -- Shared customer keys depend on settings, so that a customer's cannot be told from its facts for ever.
 CREATE INDEX refs_shared_keys ON refs (workspace_id, customer_id) WHERE ref >= 'key:' AND ref < 'key;';
+CREATE INDEX refs_stripe_customers ON refs (workspace_id, customer_id) WHERE ref >= 'cus_' AND ref < 'cus`';
 
 -- Evidence by which the customers that wait for something are found.
 CREATE TABLE clues (
@@ -129,9 +134,15 @@ CREATE TABLE payments (
     amount INTEGER NOT NULL,
     decided_at INTEGER NOT NULL,
     merged_into TEXT,
+    stripe_customer TEXT,
+    refs TEXT NOT NULL,
     PRIMARY KEY (workspace_id, payment_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX payments_of_customer ON payments (workspace_id, customer_id);
+CREATE INDEX payments_of_customer ON payments (workspace_id, customer_id, paid_at, payment_id);
+CREATE INDEX payments_of_book ON payments (workspace_id, mode, paid_at, payment_id) WHERE merged_into IS NULL;
+CREATE INDEX payments_of_code ON payments (workspace_id, mode, code, paid_at, payment_id) WHERE merged_into IS NULL;
+CREATE INDEX payments_of_partner ON payments (workspace_id, mode, partner_key, paid_at, payment_id)
+    WHERE partner_key IS NOT NULL AND merged_into IS NULL;
 
 -- Every reference a payment is known by.
 CREATE TABLE payment_refs (
@@ -166,8 +177,13 @@ CREATE TABLE entries (
     UNIQUE (workspace_id, payment_id, partner_key, program_key, component, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX entries_of_payout ON entries (workspace_id, payout_id, kind, revision) WHERE payout_id IS NOT NULL;
-CREATE INDEX entries_of_book ON entries (workspace_id, mode, entry_id);
-CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, entry_id);
+CREATE INDEX entries_of_book ON entries (workspace_id, mode, booked_at, entry_id);
+CREATE INDEX entries_of_partner ON entries (workspace_id, mode, partner_key, booked_at, entry_id);
+CREATE INDEX entries_of_program ON entries (workspace_id, mode, program_key, booked_at, entry_id);
+CREATE INDEX entries_of_kind ON entries (workspace_id, mode, kind, booked_at, entry_id) WHERE kind <> 'accrual';
+-- What of a partner becomes available on the running day.
+CREATE INDEX entries_on_hold ON entries (workspace_id, mode, partner_key, currency, available_at, amount)
+    WHERE available_at > booked_at;
 
 CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries
 BEGIN
@@ -177,6 +193,18 @@ CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries
 BEGIN
     SELECT RAISE(ABORT, 'the ledger is append-only: an entry is corrected by a further entry');
 END;
+
+-- What each partner has, by the UTC day on which it becomes available: 0 for at once, and for days long gone.
+CREATE TABLE balances (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    partner_key TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    shard INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, mode, partner_key, currency, day, shard)
+) STRICT, WITHOUT ROWID;
 
 -- Which promotion code id has which text.
 CREATE TABLE promotion_codes (

@@ -4,6 +4,7 @@
 pub mod adjustments;
 pub mod apply;
 pub mod clicks;
+pub mod events;
 pub mod evidence;
 pub mod imports;
 pub mod keys;

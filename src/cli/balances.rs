@@ -8,7 +8,7 @@ use super::out::outln;
 use super::table::{self, Align};
 use crate::config::Config;
 use crate::domain::money::decimal_text;
-use crate::store::entries;
+use crate::store::balances;
 
 /// Show what each partner has, by currency: in all, what can be paid out now, and what is on hold.
 #[derive(Debug, Args)]
@@ -32,12 +32,12 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
 /// Prints the balances of the context's book.
 pub async fn print(context: &Context, json: bool) -> Result<(), Failure> {
     let mut tx = context.db.read().await?;
-    let balances = entries::balances(&mut tx, context.workspace, context.mode, context.clock.now()).await?;
+    let found = balances::all(&mut tx, context.workspace, context.mode, context.clock.now()).await?;
     if json {
-        let list: Vec<serde_json::Value> = balances.iter().map(entries::Balance::json).collect();
+        let list: Vec<serde_json::Value> = found.iter().map(balances::Balance::json).collect();
         return super::table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "balances": list }));
     }
-    if balances.is_empty() {
+    if found.is_empty() {
         outln!("Nobody has anything to come.");
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub async fn print(context: &Context, json: bool) -> Result<(), Failure> {
         ("available", Align::Right),
         ("on hold", Align::Right),
     ]);
-    for balance in &balances {
+    for balance in &found {
         let money = |amount| decimal_text(amount, balance.currency);
         table.row([
             balance.partner.clone(),

@@ -9,10 +9,10 @@ use super::context::{Context, Which};
 use super::import::{self, Report};
 use super::out::{note, outln};
 use super::table::{self, Align, Rows, many, moment};
+use crate::admin;
 use crate::config::Config;
-use crate::intake::payload;
-use crate::store::Urgency;
-use crate::store::events::{self, EventLine, EventStatus, Replay};
+use crate::store::events::{self, EventLine, EventStatus, Received, Wanted};
+use crate::store::{Mode, Tx};
 
 /// Import, list, show and replay Stripe events.
 #[derive(Debug, Subcommand)]
@@ -57,10 +57,10 @@ pub struct List {
     /// Only events of this status
     #[arg(long)]
     status: Option<StatusFlag>,
-    /// How many at most, in the order of their ids
+    /// How many at most, those received last first
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// Only those after this id
+    /// Only those listed behind this one
     #[arg(long, value_name = "ID")]
     after: Option<String>,
     /// Print JSON
@@ -140,8 +140,12 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         StatusFlag::Failed => EventStatus::Failed,
     });
     let mut tx = context.db.read().await?;
-    let after = arguments.after.as_deref();
-    let lines = events::list(&mut tx, context.workspace, context.mode, status, after, arguments.limit).await?;
+    let behind = match &arguments.after {
+        None => None,
+        Some(id) => Some(place(&mut tx, &context, id).await?),
+    };
+    let wanted = Wanted { status, behind: behind.as_ref(), ..Wanted::default() };
+    let lines = events::list(&mut tx, context.workspace, context.mode, &wanted, arguments.limit).await?;
     if arguments.json {
         let list: Vec<serde_json::Value> = lines.iter().map(as_json).collect();
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "events": list }));
@@ -152,10 +156,15 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         print_lines(&lines);
     }
     if let Some(last) = lines.last().filter(|_| lines.len() == usize::try_from(arguments.limit).unwrap_or(0)) {
-        note!("there may be more: --after {}", last.event_id);
+        note!("there may be more: --after {}", last.id());
     }
     context.say_book(&arguments.which);
     Ok(())
+}
+
+async fn place(tx: &mut Tx, context: &Context, id: &str) -> Result<Received, Failure> {
+    let found = events::place(tx, context.workspace, context.mode, id).await?;
+    found.ok_or_else(|| Failure::Said(format!("there is no event {id:?} in the {} book", context.mode)))
 }
 
 fn print_lines(lines: &[EventLine]) {
@@ -203,18 +212,10 @@ async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
     if lines.is_empty() {
         return Err(Failure::Said(format!("there is no event {:?} in workspace {}", arguments.id, context.key)));
     }
-    let keys = lines.iter().map(|line| (line.event_id.as_str(), line.shape));
-    let stored = events::by_keys(&mut tx, context.workspace, keys).await?;
-    let mut shapes = Vec::new();
-    for line in &lines {
-        let body = stored.iter().find(|event| event.shape == line.shape);
-        let body = body.and_then(|event| payload::unpack(&event.payload, event.payload_codec).ok());
-        let body: Option<serde_json::Value> = body.and_then(|body| serde_json::from_slice(&body).ok());
-        shapes.push((line, body));
-    }
+    let bodies = admin::events::payloads(&mut tx, context.workspace, &lines).await?;
+    let shapes = lines.iter().zip(bodies);
     if arguments.json {
         let list: Vec<serde_json::Value> = shapes
-            .into_iter()
             .map(|(line, body)| {
                 let mut value = as_json(line);
                 value["body"] = body.unwrap_or_default();
@@ -235,12 +236,23 @@ async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
 
 async fn replay(config: &Config, arguments: &ReplayArguments) -> Result<(), Failure> {
     let context = Context::open(config, &arguments.which).await?;
-    let which = arguments.id.as_deref().map_or(Replay::Failed, Replay::One);
-    let mut tx = context.db.write(Urgency::Now).await?;
-    let count = events::replay(&mut tx, context.workspace, which).await?;
-    tx.commit().await?;
-    if let (Some(id), 0) = (&arguments.id, count) {
-        return Err(Failure::Said(format!("there is no event {id:?} in workspace {}", context.key)));
+    let mut count = 0;
+    if let Some(id) = &arguments.id {
+        let mut session = context.session().await?;
+        count = admin::events::replay(&mut session, id, &Mode::ALL).await?.len();
+        session.commit().await?;
+    }
+    for mode in Mode::ALL.into_iter().filter(|_| arguments.failed) {
+        // The service may be reading them again, and failing, meanwhile: each is replayed once.
+        let mut behind = None;
+        loop {
+            let mut session = context.session().await?;
+            let replayed = admin::events::replay_failed(&mut session, mode, behind.as_ref()).await?;
+            session.commit().await?;
+            let Some(last) = replayed.last() else { break };
+            behind = Some(last.place());
+            count += replayed.len();
+        }
     }
     context.catch_up().await?;
     outln!("{} read again", many(count, "event"));

@@ -92,6 +92,12 @@ impl Page {
         Self::of(limit, starting_after)
     }
 
+    /// What to say where `starting_after` names nothing in the list.
+    pub(super) fn unknown(&self) -> Problem {
+        let after = self.starting_after.as_deref().unwrap_or_default();
+        Problem::invalid("starting_after", format!("there is no {after:?} in this list"))
+    }
+
     /// How many to look up: one more than the page has tells whether there are more.
     pub(super) fn and_one(&self) -> i64 {
         self.limit + 1
@@ -118,7 +124,7 @@ impl Page {
         if let Some(after) = &self.starting_after
             && !all.by_ref().any(|item| id(&item) == after)
         {
-            return Err(Problem::invalid("starting_after", format!("there is no {after:?} in this list")));
+            return Err(self.unknown());
         }
         let most = usize::try_from(self.and_one()).unwrap_or(usize::MAX);
         Ok(self.list(all.take(most).collect()))

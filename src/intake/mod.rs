@@ -123,6 +123,11 @@ impl Inbox {
         Ok(Imported { new, duplicates: events.len() - new })
     }
 
+    /// Says that there is something to read again: whoever records need not wait for the next event.
+    pub fn again(&self) {
+        self.arrivals.came(0);
+    }
+
     fn prepare(&self, incoming: &Incoming<'_>) -> Result<(NewEvent, Option<String>), SubmitError> {
         let envelope = envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
         let ignored = if envelope.thin {

@@ -5,7 +5,6 @@ use super::asking::look_up;
 use super::settle::{load_cases, load_lookups};
 use crate::domain::decision::{Decision, explain};
 use crate::domain::history::fold;
-use crate::store::changes::TermsCache;
 use crate::store::entries::{self, Entry};
 use crate::store::{Mode, StoreError, WorkspaceId, customers, payments, refs};
 
@@ -108,7 +107,7 @@ pub async fn explain_reference(
 ) -> Result<Explanation, StoreError> {
     let now = ledger.clock.now();
     let mut tx = ledger.db.read().await?;
-    let terms = TermsCache::default().get(&mut tx, workspace).await?;
+    let terms = ledger.db.terms(&mut tx, workspace).await?;
     let known = payments::find(&mut tx, workspace, mode, reference).await?;
     let owner = match &known {
         Some(payment) => Some(payment.customer_id.clone()),

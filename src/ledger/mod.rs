@@ -15,7 +15,7 @@ pub mod verify;
 
 use crate::clock::Clock;
 use crate::ids::Ids;
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, Urgency, WorkspaceId, balances};
 
 /// What recording and settling need.
 #[derive(Debug, Clone)]
@@ -26,6 +26,20 @@ pub struct Ledger {
     pub clock: Clock,
     /// Where new ids come from.
     pub ids: Ids,
+}
+
+impl Ledger {
+    /// Adds up a piece of what became available in the days before; tells whether there may be more of it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fold_balances(&self, workspace: WorkspaceId) -> Result<bool, StoreError> {
+        const PIECE: i64 = 1000;
+        let mut tx = self.db.write(Urgency::Background).await?;
+        let folded = balances::fold(&mut tx, workspace, self.clock.now(), PIECE).await?;
+        tx.commit().await?;
+        Ok(folded > 0)
+    }
 }
 
 /// Thinks off the threads that answer webhooks. A panic becomes an error of this piece of work.

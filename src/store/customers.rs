@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
+use super::listing::Listing;
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
 use super::{Engine, Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
@@ -26,6 +27,7 @@ pub struct Customer {
     pub failures: i64,
     /// Why it failed last.
     pub error: Option<String>,
+    created_at: i64,
 }
 
 impl Customer {
@@ -37,6 +39,11 @@ impl Customer {
     /// When it is to be settled.
     pub fn settle_due_at(&self) -> Option<Time> {
         self.settle_due_at.map(from_micros)
+    }
+
+    /// When the bridge came to know it.
+    pub fn created_at(&self) -> Time {
+        from_micros(self.created_at)
     }
 
     /// When it was settled.
@@ -103,14 +110,16 @@ pub async fn remove(tx: &mut Tx, workspace: WorkspaceId, ids: &[&str]) -> Result
 pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> Result<Vec<Customer>, StoreError> {
     let text = match tx.engine() {
         Engine::Sqlite => {
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at
              FROM customers
              WHERE workspace_id = $1 AND settle_due_at <= $2
              ORDER BY settle_due_at, customer_id
              LIMIT $3"
         }
         Engine::Postgres => {
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at
              FROM customers
              WHERE workspace_id = $1 AND settle_due_at <= $2
              ORDER BY settle_due_at, customer_id
@@ -233,7 +242,8 @@ pub async fn page(
 ) -> Result<Vec<Customer>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at
              FROM customers
              WHERE workspace_id = $1 AND customer_id > $2
              ORDER BY customer_id
@@ -251,7 +261,8 @@ pub async fn page(
 pub async fn by_id(tx: &mut Tx, workspace: WorkspaceId, id: &str) -> Result<Option<Customer>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at
              FROM customers
              WHERE workspace_id = $1 AND customer_id = $2",
         )
@@ -266,7 +277,8 @@ pub async fn by_id(tx: &mut Tx, workspace: WorkspaceId, id: &str) -> Result<Opti
 pub async fn parked(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Customer>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at
              FROM customers
              WHERE workspace_id = $1 AND failures > 0
              ORDER BY customer_id",
@@ -289,4 +301,23 @@ pub async fn modes(
     let rows: Vec<(String, i64)> =
         Rows::texts(&[("customer_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(rows.into_iter().map(|(id, mode)| (id, Mode::from_i64(mode))).collect())
+}
+
+/// A page of a book's customers, those whom the bridge came to know last first, behind `before`.
+pub async fn newest(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    before: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Customer>, StoreError> {
+    let mut listing = Listing::of(
+        "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error, created_at
+         FROM customers
+         WHERE workspace_id =",
+        workspace,
+    );
+    listing.and_cell("mode =", mode.as_i64());
+    listing.and_some("customer_id <", before);
+    listing.fetch(tx, "customer_id DESC", limit).await
 }

@@ -16,7 +16,7 @@ use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
 use super::tx::Inner;
-use super::{StoreError, Tx, Urgency, WorkspaceId};
+use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
 use crate::domain::terms::Terms;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -55,6 +55,8 @@ pub struct Db {
     terms: TermsCache,
     /// Events recorded by this process.
     grown: Arc<AtomicUsize>,
+    /// See [`Tx::shard`].
+    shard: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -106,14 +108,21 @@ pub enum OpenError {
 impl Db {
     /// Opens `sqlite://path` or `postgres://…` and brings its schema up to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
+        Self::open_telling(url, LevelFilter::Off).await
+    }
+
+    /// The same; every statement is told to `tracing` on a level. For tests that look at what is asked.
+    #[doc(hidden)]
+    pub async fn open_telling(url: &str, statements: LevelFilter) -> Result<Self, OpenError> {
         let pools = if url.starts_with("sqlite:") {
-            open_sqlite(url).await?
+            open_sqlite(url, statements).await?
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            open_postgres(url).await?
+            open_postgres(url, statements).await?
         } else {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
-        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default() })
+        let shard = shard(&pools);
+        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default(), shard })
     }
 
     /// Whether what is committed survives a crash of the machine, setting by setting.
@@ -163,7 +172,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, writes: false, turn: None })
+        Ok(Tx { inner, writes: false, shard: self.shard, turn: None })
     }
 
     /// A transaction to write with.
@@ -176,9 +185,12 @@ impl Db {
                 };
                 file.is_there()?;
                 let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
-                Ok(Tx { inner, writes: true, turn })
+                Ok(Tx { inner, writes: true, shard: self.shard, turn })
             }
-            Pools::Postgres(pool) => Ok(Tx { inner: Inner::Postgres(pool.begin().await?), writes: true, turn: None }),
+            Pools::Postgres(pool) => {
+                let inner = Inner::Postgres(pool.begin().await?);
+                Ok(Tx { inner, writes: true, shard: self.shard, turn: None })
+            }
         }
     }
 
@@ -214,8 +226,8 @@ impl Db {
         let before = self.grown.fetch_add(events, Ordering::Relaxed);
         let mark = std::iter::successors(Some(500_usize), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
         if mark.is_some_and(|mark| before + events >= mark) {
-            let tables =
-                "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries";
+            let tables = "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, \
+                 balances";
             if let Err(error) = sqlx::query(tables).execute(pool).await {
                 tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
             }
@@ -232,6 +244,15 @@ impl Db {
             Pools::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Processes that share a `PostgreSQL` draw lots; on `SQLite` nobody writes beside another.
+fn shard(pools: &Pools) -> i64 {
+    let Pools::Postgres(_) = pools else { return 0 };
+    let mut lot = [0];
+    // Without chance they share rows, and wait for each other.
+    let _ = getrandom::fill(&mut lot);
+    i64::from(lot[0]) % balances::SHARDS
 }
 
 /// The file of a `SQLite` database. Moved or deleted, it can still be written by whoever has it open; nobody would
@@ -262,7 +283,7 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
+async fn open_sqlite(url: &str, statements: LevelFilter) -> Result<Pools, OpenError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::InMemory);
     }
@@ -275,7 +296,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
         .statement_cache_capacity(PREPARED_STATEMENTS)
         .row_buffer_size(ROWS_IN_FLIGHT)
         .pragma("temp_store", "memory")
-        .log_statements(LevelFilter::Off)
+        .log_statements(statements)
         .log_slow_statements(LevelFilter::Warn, SLOW);
     let path = options.get_filename().to_owned();
     let pool = || SqlitePoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
@@ -294,7 +315,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, OpenError> {
     Ok(Pools::Sqlite { writer, readers, file: Arc::new(file) })
 }
 
-async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
+async fn open_postgres(url: &str, statements: LevelFilter) -> Result<Pools, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Url("postgres".to_owned()))?;
     let shown = format!(
         "postgres://{}@{}:{}/{}",
@@ -306,7 +327,7 @@ async fn open_postgres(url: &str) -> Result<Pools, OpenError> {
     let options = options
         .application_name("commission-bridge")
         .statement_cache_capacity(PREPARED_STATEMENTS)
-        .log_statements(LevelFilter::Off)
+        .log_statements(statements)
         .log_slow_statements(LevelFilter::Warn, SLOW);
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)

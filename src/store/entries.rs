@@ -3,6 +3,8 @@
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 
+use super::balances::Sums;
+use super::listing::{Listing, Span};
 use super::rows::Column::{Int, Text};
 use super::rows::{Column, Rows};
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
@@ -132,14 +134,16 @@ const COLUMNS: &[(&str, Column)] = &[
     ("digest", Text),
 ];
 
-/// Appends lines.
+/// Appends lines, and adds them to what their partners have.
 pub async fn append(
     tx: &mut Tx,
     workspace: WorkspaceId,
     entries: impl IntoIterator<Item = &Entry>,
 ) -> Result<(), StoreError> {
     let mut rows = Rows::new(COLUMNS);
+    let mut sums = Sums::default();
     for entry in entries {
+        sums.add(entry)?;
         rows.push([
             (&entry.entry_id).into(),
             entry.mode.as_i64().into(),
@@ -168,7 +172,7 @@ pub async fn append(
                        payout_id, reason, digest
                 FROM v";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
-    Ok(())
+    sums.keep(tx, workspace).await
 }
 
 /// A row of the table; others that select all its columns (`SELECT entries.* …`) read it too.
@@ -280,95 +284,76 @@ pub async fn any(tx: &mut Tx, workspace: WorkspaceId, mode: Mode) -> Result<bool
     Ok(found.is_some())
 }
 
-/// A page of one book, or of one partner in it, the newest first, behind `before`.
+/// Which lines are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    /// Of this partner.
+    pub partner: Option<&'a str>,
+    /// Of this program.
+    pub program: Option<&'a str>,
+    /// Of this kind.
+    pub kind: Option<EntryKind>,
+    /// When they were booked.
+    pub booked: Span,
+    /// Behind this one.
+    pub behind: Option<&'a Entry>,
+}
+
+impl Wanted<'_> {
+    /// Whether a line is asked for.
+    pub fn has(&self, entry: &Entry) -> bool {
+        let place = |entry: &Entry| (entry.booked_at, entry.entry_id.clone());
+        self.partner.is_none_or(|partner| entry.partner == partner)
+            && self.program.is_none_or(|program| entry.program.as_deref() == Some(program))
+            && self.kind.is_none_or(|kind| entry.kind == kind)
+            && self.booked.since.is_none_or(|since| entry.booked_at >= since)
+            && self.booked.until.is_none_or(|until| entry.booked_at < until)
+            && self.behind.is_none_or(|behind| place(entry) < place(behind))
+    }
+}
+
+/// A page of one book's lines, those booked last first.
 pub async fn newest(
     tx: &mut Tx,
     workspace: WorkspaceId,
     mode: Mode,
-    partner: Option<&str>,
-    before: Option<&str>,
+    wanted: &Wanted<'_>,
     limit: i64,
 ) -> Result<Vec<Booked>, StoreError> {
-    let text = match partner {
-        None => {
-            "SELECT * FROM entries
-             WHERE workspace_id = $1 AND mode = $2 AND entry_id < $3
-             ORDER BY entry_id DESC
-             LIMIT $4"
+    let mut listing = Listing::of("SELECT * FROM entries WHERE workspace_id =", workspace);
+    listing.and_cell("mode =", mode.as_i64());
+    listing.and_some("partner_key =", wanted.partner);
+    listing.and_some("program_key =", wanted.program);
+    if let Some(kind) = wanted.kind {
+        listing.and_cell("kind =", kind.as_str());
+        if kind != EntryKind::Accrual {
+            // Accruals are most of all lines, and found as fast without an index of their own.
+            listing.and("kind <> 'accrual'");
         }
-        Some(_) => {
-            "SELECT * FROM entries
-             WHERE workspace_id = $1 AND mode = $2 AND entry_id < $3 AND partner_key = $5
-             ORDER BY entry_id DESC
-             LIMIT $4"
-        }
-    };
-    // No id comes behind a tilde.
-    let before = before.unwrap_or("~");
-    read(on!(tx, conn => {
-        let query = sqlx::query_as(text).bind(workspace.0).bind(mode.as_i64()).bind(before).bind(limit);
-        match partner {
-            None => query.fetch_all(conn).await?,
-            Some(partner) => query.bind(partner).fetch_all(conn).await?,
-        }
-    }))
-}
-
-/// What a partner has in one currency.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Balance {
-    /// Who.
-    pub partner: PartnerKey,
-    /// In what.
-    pub currency: Currency,
-    /// Sum of all lines, minor units.
-    pub balance: i64,
-    /// The part of it that can be paid out at the moment asked for.
-    pub available: i64,
-}
-
-impl Balance {
-    /// As in the API and in files.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "partner_key": self.partner,
-            "currency": self.currency,
-            "balance": self.balance,
-            "available": self.available,
-            "on_hold": self.balance - self.available,
-        })
     }
+    listing.within("booked_at", wanted.booked);
+    if let Some(behind) = wanted.behind {
+        listing.before("(booked_at, entry_id)", [micros(behind.booked_at).into(), (&behind.entry_id).into()]);
+    }
+    read(listing.fetch(tx, "booked_at DESC, entry_id DESC", limit).await?)
 }
 
-/// What every partner has who has anything, in order of partner and currency. Lines that cancel out leave nothing,
-/// whatever the order in which events came.
-pub async fn balances(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, at: Time) -> Result<Vec<Balance>, StoreError> {
-    let rows: Vec<(String, String, i64, i64)> = on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT partner_key, currency, CAST(SUM(amount) AS BIGINT),
-                    CAST(SUM(CASE WHEN available_at <= $3 THEN amount ELSE 0 END) AS BIGINT)
-             FROM entries
-             WHERE workspace_id = $1 AND mode = $2
-             GROUP BY partner_key, currency
-             HAVING SUM(amount) <> 0 OR SUM(CASE WHEN available_at <= $3 THEN amount ELSE 0 END) <> 0
-             ORDER BY partner_key, currency",
-        )
-        .bind(workspace.0)
-        .bind(mode.as_i64())
-        .bind(micros(at))
-        .fetch_all(conn)
-        .await?
+/// A line of a book.
+pub async fn by_id(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    entry_id: &str,
+) -> Result<Option<Booked>, StoreError> {
+    let row: Option<Row> = on!(tx, conn => {
+        sqlx::query_as("SELECT * FROM entries WHERE workspace_id = $1 AND entry_id = $2 AND mode = $3")
+            .bind(workspace.0)
+            .bind(entry_id)
+            .bind(mode.as_i64())
+            .fetch_optional(conn)
+            .await?
     });
-    rows.into_iter()
-        .map(|(partner, currency, balance, available)| {
-            let currency = currency.parse().map_err(|error| StoreError::Unreadable {
-                what: "the balance of",
-                key: partner.clone(),
-                why: format!("{error}"),
-            })?;
-            Ok(Balance { partner, currency, balance, available })
-        })
-        .collect()
+    row.map(Booked::try_from).transpose()
 }
 
 /// Entries of one payment, partner and program of which one is gone.

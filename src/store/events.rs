@@ -12,7 +12,12 @@ use crate::on;
 
 mod lines;
 
-pub use lines::{EventLine, about_nobody, counts, list, listed_as_unrecorded, of_id, recorded_page};
+mod replay;
+
+pub use lines::{
+    EventLine, Received, Wanted, about_nobody, counts, list, listed_as_unrecorded, of_id, place, recorded_page,
+};
+pub use replay::requeue;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,8 +160,14 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<EventKey
 async fn queue(tx: &mut Tx, events: &[NewEvent], new: &HashSet<EventKey>) -> Result<(), StoreError> {
     let mut unread =
         Rows::new(&[("workspace_id", Int), ("received_at", Int), ("event_id", Text), ("shape", Int), ("mode", Int)]);
-    let mut ignored =
-        Rows::new(&[("workspace_id", Int), ("event_id", Text), ("shape", Int), ("mode", Int), ("reason", Text)]);
+    let mut ignored = Rows::new(&[
+        ("workspace_id", Int),
+        ("received_at", Int),
+        ("event_id", Text),
+        ("shape", Int),
+        ("mode", Int),
+        ("reason", Text),
+    ]);
     let mut left = new.clone();
     for event in events {
         // The same event twice at once: the first is the one that was stored.
@@ -165,17 +176,18 @@ async fn queue(tx: &mut Tx, events: &[NewEvent], new: &HashSet<EventKey>) -> Res
         }
         let (workspace, id, shape, mode): (Cell<'_>, Cell<'_>, Cell<'_>, Cell<'_>) =
             (event.workspace.0.into(), (&event.id).into(), event.shape.into(), event.mode.as_i64().into());
+        let received = micros(event.received).into();
         match &event.ignored {
-            Some(reason) => ignored.push([workspace, id, shape, mode, reason.into()]),
-            None => unread.push([workspace, micros(event.received).into(), id, shape, mode]),
+            Some(reason) => ignored.push([workspace, received, id, shape, mode, reason.into()]),
+            None => unread.push([workspace, received, id, shape, mode]),
         }
     }
     let text = "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
                 SELECT workspace_id, received_at, event_id, shape, mode
                 FROM v";
     unread.execute(tx, text, &[]).await?;
-    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason)
-                SELECT workspace_id, event_id, shape, mode, 2, reason
+    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, received_at, status, reason)
+                SELECT workspace_id, event_id, shape, mode, received_at, 2, reason
                 FROM v";
     ignored.execute(tx, text, &[]).await?;
     Ok(())
@@ -297,6 +309,7 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
         ("event_id", Text),
         ("shape", Int),
         ("mode", Int),
+        ("received_at", Int),
         ("status", Int),
         ("reason", Text),
         ("error", Text),
@@ -309,7 +322,8 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
             Some(Unrecorded::Failed(error)) => (EventStatus::Failed, None, Some(error)),
         };
         let (id, shape, mode) = (outcome.event_id.into(), outcome.shape.into(), outcome.mode.as_i64().into());
-        unrecorded.push([id, shape, mode, status.as_i64().into(), reason.into(), error.into()]);
+        let received = micros(outcome.received).into();
+        unrecorded.push([id, shape, mode, received, status.as_i64().into(), reason.into(), error.into()]);
     }
     // Each engine finds them by the key in its own way, and by looking through the queue in the other's.
     let text = match tx.engine() {
@@ -324,53 +338,12 @@ pub async fn mark(tx: &mut Tx, workspace: WorkspaceId, outcomes: &[Outcome<'_>])
         }
     };
     read.execute(tx, text, &[workspace.0.into()]).await?;
-    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason, error)
-                SELECT $1, event_id, shape, mode, status, reason, error
+    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, received_at, status, reason, error)
+                SELECT $1, event_id, shape, mode, received_at, status, reason, error
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, event_id, shape) DO UPDATE SET
                     status = excluded.status, reason = excluded.reason, error = excluded.error";
     unrecorded.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
-}
-
-/// Which events to read again.
-#[derive(Debug, Clone, Copy)]
-pub enum Replay<'a> {
-    /// All that failed.
-    Failed,
-    /// One, whatever became of it.
-    One(&'a str),
-}
-
-/// Makes events pending again; tells how many.
-pub async fn replay(tx: &mut Tx, workspace: WorkspaceId, which: Replay<'_>) -> Result<u64, StoreError> {
-    let (queue, forget, id) = match which {
-        Replay::Failed => (
-            "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
-             SELECT e.workspace_id, e.received_at, e.event_id, e.shape, e.mode
-             FROM unrecorded x CROSS JOIN events e
-             WHERE x.workspace_id = $1 AND x.status = 3 AND COALESCE($2, '') = ''
-               AND e.workspace_id = x.workspace_id AND e.event_id = x.event_id AND e.shape = x.shape
-             ON CONFLICT (workspace_id, received_at, event_id, shape) DO NOTHING",
-            "DELETE FROM unrecorded WHERE workspace_id = $1 AND status = 3 AND COALESCE($2, '') = ''",
-            None,
-        ),
-        Replay::One(id) => (
-            "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
-             SELECT workspace_id, received_at, event_id, shape, mode
-             FROM events
-             WHERE workspace_id = $1 AND event_id = $2
-             ON CONFLICT (workspace_id, received_at, event_id, shape) DO NOTHING",
-            "DELETE FROM unrecorded WHERE workspace_id = $1 AND event_id = $2",
-            Some(id),
-        ),
-    };
-    let again = on!(tx, conn => {
-        sqlx::query(queue).bind(workspace.0).bind(id).execute(conn).await?.rows_affected()
-    });
-    on!(tx, conn => {
-        sqlx::query(forget).bind(workspace.0).bind(id).execute(conn).await?;
-    });
-    Ok(again)
 }

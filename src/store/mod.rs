@@ -4,11 +4,13 @@
 //! A single statement is run through [`on!`](crate::on), many rows at once through [`rows`].
 
 mod db;
+mod listing;
 mod tx;
 
 pub mod adjustments;
 pub mod api_keys;
 pub mod audit;
+pub mod balances;
 pub mod changes;
 pub mod clicks;
 pub mod customers;
@@ -29,6 +31,7 @@ pub mod webhook_secrets;
 pub mod workspaces;
 
 pub use db::{Db, Durability, Engine, OpenError};
+pub use listing::Span;
 pub use tx::{Inner, Tx, Urgency};
 
 use crate::domain::Time;

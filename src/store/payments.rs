@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::FromRow;
 
+use super::listing::{Listing, Span};
 use super::rows::Column::{Int, Text};
 use super::rows::{Column, Rows};
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
@@ -45,6 +46,11 @@ pub struct Payment {
     decided_at: i64,
     /// The payment that this one turned out to be.
     pub merged_into: Option<String>,
+    /// What Stripe calls its customer, where there is one.
+    pub stripe_customer: Option<String>,
+    /// Every reference it is known by, as JSON.
+    #[sqlx(rename = "refs")]
+    references: String,
 }
 
 impl Payment {
@@ -67,7 +73,21 @@ impl Payment {
             amount: decision.amount,
             decided_at: micros(now),
             merged_into: None,
+            stripe_customer: decision.customer.clone(),
+            references: serde_json::Value::from(decision.references.as_slice()).to_string(),
         }
+    }
+
+    /// Every reference it is known by, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn references(&self) -> Result<Vec<String>, StoreError> {
+        serde_json::from_str(&self.references).map_err(|error| StoreError::Unreadable {
+            what: "the references of payment",
+            key: self.payment_id.clone(),
+            why: error.to_string(),
+        })
     }
 
     /// Whether the same was decided before, whenever that was.
@@ -125,6 +145,8 @@ const COLUMNS: &[(&str, Column)] = &[
     ("amount", Int),
     ("decided_at", Int),
     ("merged_into", Text),
+    ("stripe_customer", Text),
+    ("refs", Text),
 ];
 
 /// Writes payments, new or decided anew.
@@ -152,13 +174,17 @@ pub async fn upsert(
             payment.amount.into(),
             payment.decided_at.into(),
             payment.merged_into.as_deref().into(),
+            payment.stripe_customer.as_deref().into(),
+            (&payment.references).into(),
         ]);
     }
     let text =
         "INSERT INTO payments (workspace_id, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
-                                      paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into)
+                                      paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into,
+                                      stripe_customer, refs)
                 SELECT $1, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
-                       paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into
+                       paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into,
+                       stripe_customer, refs
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, payment_id) DO UPDATE SET
@@ -166,7 +192,8 @@ pub async fn upsert(
                     currency = excluded.currency, paid = excluded.paid, taken_back = excluded.taken_back,
                     paid_at = excluded.paid_at, code = excluded.code, partner_key = excluded.partner_key,
                     program_key = excluded.program_key, version = excluded.version, amount = excluded.amount,
-                    decided_at = excluded.decided_at, merged_into = excluded.merged_into";
+                    decided_at = excluded.decided_at, merged_into = excluded.merged_into,
+                    stripe_customer = excluded.stripe_customer, refs = excluded.refs";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -178,7 +205,8 @@ pub async fn of_customers(
     customers: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<Payment>, StoreError> {
     let text = "SELECT p.payment_id, p.mode, p.customer_id, p.ref, p.kind, p.currency, p.paid, p.taken_back, p.paid_at,
-                       p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into
+                       p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into,
+                       p.stripe_customer, p.refs
                 FROM payments p
                 WHERE p.workspace_id = $1 AND p.customer_id $in(customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
@@ -253,20 +281,29 @@ pub async fn find(
         })
     };
     while let Some(wanted) = id.take() {
-        let found: Option<Payment> = on!(tx, conn => {
-            sqlx::query_as("SELECT * FROM payments WHERE workspace_id = $1 AND payment_id = $2 AND mode = $3")
-                .bind(workspace.0)
-                .bind(&wanted)
-                .bind(mode.as_i64())
-                .fetch_optional(conn)
-                .await?
-        });
-        match found {
+        match by_id(tx, workspace, mode, &wanted).await? {
             Some(Payment { merged_into: Some(into), .. }) => id = Some(into),
             other => return Ok(other),
         }
     }
     Ok(None)
+}
+
+/// A payment by its id, `pay_…`, whether or not it turned out to be another.
+pub async fn by_id(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    payment_id: &str,
+) -> Result<Option<Payment>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as("SELECT * FROM payments WHERE workspace_id = $1 AND payment_id = $2 AND mode = $3")
+            .bind(workspace.0)
+            .bind(payment_id)
+            .bind(mode.as_i64())
+            .fetch_optional(conn)
+            .await?
+    }))
 }
 
 /// How many payments have a reason code.
@@ -320,4 +357,58 @@ pub async fn page(
         .fetch_all(conn)
         .await?
     }))
+}
+
+/// Which payments are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    /// Whose commission it is, or would be.
+    pub partner: Option<&'a str>,
+    /// Decided so.
+    pub code: Option<&'a str>,
+    /// Of this customer, `cust_…`.
+    pub customer_id: Option<&'a str>,
+    /// When it was paid.
+    pub paid: Span,
+    /// Behind this one.
+    pub behind: Option<&'a Payment>,
+}
+
+/// A page of payments, those paid last first. Those that turned out to be others are left out.
+pub async fn newest(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    wanted: &Wanted<'_>,
+    limit: i64,
+) -> Result<Vec<Payment>, StoreError> {
+    let mut listing = Listing::of("SELECT * FROM payments WHERE workspace_id =", workspace);
+    match wanted.customer_id {
+        // A customer is in one book, which the caller has seen.
+        Some(customer_id) => listing.and_cell("customer_id =", customer_id),
+        None => listing.and_cell("mode =", mode.as_i64()),
+    }
+    listing.and("merged_into IS NULL");
+    listing.and_some("partner_key =", wanted.partner);
+    listing.and_some("code =", wanted.code);
+    listing.within("paid_at", wanted.paid);
+    if let Some(behind) = wanted.behind {
+        listing.before("(paid_at, payment_id)", [behind.paid_at.into(), (&behind.payment_id).into()]);
+    }
+    listing.fetch(tx, "paid_at DESC, payment_id DESC", limit).await
+}
+
+/// How many payments some customers have; those who have none are left out.
+pub async fn counts_of_customers(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    customers: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, i64>, StoreError> {
+    let text = "SELECT p.customer_id, COUNT(*)
+                FROM payments p
+                WHERE p.workspace_id = $1 AND p.customer_id $in(customer_id) AND p.merged_into IS NULL
+                GROUP BY p.customer_id";
+    let rows: Vec<(String, i64)> =
+        Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(rows.into_iter().collect())
 }

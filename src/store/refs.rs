@@ -122,3 +122,25 @@ pub async fn few_found_by(
     let found: BTreeSet<String> = found.map(|(_, _, customer)| customer).collect();
     Ok(Some(found.into_iter().collect()))
 }
+
+/// Every id by which Stripe knows some customers (`cus_…`), and every shared key that joins them (`key:…`), each with its
+/// customer, in order.
+pub async fn of_customers(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    customers: impl IntoIterator<Item = &str>,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let text = "SELECT r.customer_id, r.ref
+                FROM refs r
+                WHERE r.workspace_id = $1 AND r.customer_id $in(customer_id)
+                  AND r.ref >= 'key:' AND r.ref < 'key;'
+                UNION ALL
+                SELECT r.customer_id, r.ref
+                FROM refs r
+                WHERE r.workspace_id = $1 AND r.customer_id $in(customer_id)
+                  AND r.ref >= 'cus_' AND r.ref < 'cus`'";
+    let rows = Rows::texts(&[("customer_id", Text)], customers);
+    let mut found: Vec<(String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    found.sort_unstable();
+    Ok(found)
+}

@@ -23,6 +23,8 @@ pub struct Tx {
     pub inner: Inner,
     /// Whether it can write.
     pub(crate) writes: bool,
+    /// Which rows of a sum that many add to are this process's.
+    pub(crate) shard: i64,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }

@@ -14,8 +14,9 @@ use commission_bridge::ids::Ids;
 use commission_bridge::intake::{Accepted, Arrivals, Inbox, Incoming, SubmitError};
 use commission_bridge::ledger::Ledger;
 use commission_bridge::program::{self, RepriceClosed};
+use commission_bridge::store::balances::{self, Balance};
 use commission_bridge::store::changes::{self, Entering, Keyed};
-use commission_bridge::store::entries::{self, Balance, Booked};
+use commission_bridge::store::entries::{self, Booked};
 use commission_bridge::store::events::{self, EventLine, Source};
 use commission_bridge::store::leads::{self, EnteredLead, NewLead};
 use commission_bridge::store::payments::{self, Payment};
@@ -196,7 +197,7 @@ impl World {
 
     pub async fn balances(&self) -> Vec<Balance> {
         let mut tx = self.db.read().await.unwrap();
-        entries::balances(&mut tx, self.workspace, Mode::Live, self.now()).await.unwrap()
+        balances::all(&mut tx, self.workspace, Mode::Live, self.now()).await.unwrap()
     }
 
     /// The only balance there is: 0 where there is none.

@@ -1,13 +1,14 @@
 //! Recording and settling: what came in becomes what is owed, in any order, once.
 
 use chrono::TimeDelta;
+use commission_bridge::admin::{self, Session};
 use commission_bridge::domain::decision::Click;
 use commission_bridge::domain::lead::{LeadBy, LeadTo};
 use commission_bridge::domain::terms::{Change, CodeOwner, MetadataField};
 use commission_bridge::store::customers::{self, Settled};
-use commission_bridge::store::events::{EventStatus, Replay, replay};
+use commission_bridge::store::events::EventStatus;
 use commission_bridge::store::leads::{self, Filter, NewLead, StoredLead};
-use commission_bridge::store::{Urgency, lookups};
+use commission_bridge::store::{Mode, Urgency, lookups};
 use serde_json::json;
 
 use crate::harness::{
@@ -31,6 +32,11 @@ crate::on_both_engines!(
     the_books_are_apart,
     what_was_read_ahead_counts_only_while_nobody_else_recorded,
 );
+
+async fn session(world: &World) -> Session {
+    let book = (world.workspace, Mode::Live);
+    Session::begin(&world.db, &world.clock, &world.ledger.ids, book, "test".to_owned()).await.unwrap()
+}
 
 fn acme() -> serde_json::Value {
     json!({"partner_key": "acme"})
@@ -96,9 +102,9 @@ async fn an_unreadable_event_fails_alone_and_can_be_replayed(world: &World) {
     let event = world.event("evt_in_1").await.pop().unwrap();
     assert_eq!(event.status(), EventStatus::Failed);
     assert!(event.error.as_deref().is_some_and(|error| error.contains("total")), "{:?}", event.error);
-    let mut tx = world.db.write(Urgency::Now).await.unwrap();
-    assert_eq!(replay(&mut tx, world.workspace, Replay::Failed).await.unwrap(), 1);
-    tx.commit().await.unwrap();
+    let mut session = session(world).await;
+    assert_eq!(admin::events::replay_failed(&mut session, Mode::Live, None).await.unwrap().len(), 1);
+    session.commit().await.unwrap();
     assert_eq!(world.work().await.events, 1);
     assert_eq!(world.event("evt_in_1").await[0].status(), EventStatus::Failed);
 }
@@ -136,9 +142,9 @@ async fn a_customer_that_cannot_be_settled_is_set_aside_alone(world: &World) {
     assert!(parked[0].error.as_deref().is_some_and(|error| error.contains("evt_in_1")), "{:?}", parked[0].error);
     assert_eq!(world.work().await.parked, 0, "it is not tried again and again");
     // The same event read again mends it.
-    let mut tx = world.db.write(Urgency::Now).await.unwrap();
-    replay(&mut tx, world.workspace, Replay::One("evt_in_1")).await.unwrap();
-    tx.commit().await.unwrap();
+    let mut session = session(world).await;
+    admin::events::replay(&mut session, "evt_in_1", &Mode::ALL).await.unwrap();
+    session.commit().await.unwrap();
     assert_eq!(world.work().await.settled, 1);
     assert_eq!(world.balance().await, 4_000);
 }

@@ -6,12 +6,14 @@
 mod cases;
 mod harness;
 
+mod balances;
 mod changes;
 mod golden;
 mod intake;
 mod ledger;
 mod merchant;
 mod payouts;
+mod plans;
 mod property;
 mod schema;
 mod tiers;

@@ -20,6 +20,7 @@ crate::on_both_engines!(
     every_tampered_column_and_missing_entry_is_found,
     every_extra_entry_is_found,
     a_tampered_payout_is_found,
+    a_tampered_balance_is_found,
     tampered_facts_are_found,
     lost_facts_are_found,
     facts_of_an_event_that_is_listed_as_ignored_are_found,
@@ -80,19 +81,23 @@ async fn an_untouched_ledger_is_clean(world: &World) {
 async fn a_tampered_entry_is_found(world: &World) {
     some_business(world).await;
     without_the_guard(world).await;
-    world.tamper("UPDATE entries SET available_at = available_at - 1 WHERE amount < 0").await.unwrap();
+    world.tamper("UPDATE entries SET available_at = available_at + 1 WHERE amount < 0").await.unwrap();
     assert!(difference(world).await.contains("was changed after it was appended"));
     world.tamper("UPDATE entries SET amount = amount + 1 WHERE amount < 0").await.unwrap();
     let report = verify(world).await;
-    assert_eq!(report.different, 2, "{report:?}");
+    assert_eq!(report.different, 3, "{report:?}");
     assert!(report.differences[0].contains("in_1"), "{report:?}");
+    assert!(report.differences[2].contains("kept as 5000; the entries come to 5001"), "{report:?}");
 }
 
 async fn a_removed_entry_is_found(world: &World) {
     some_business(world).await;
     without_the_guard(world).await;
     world.tamper("DELETE FROM entries WHERE amount < 0").await.unwrap();
-    assert!(difference(world).await.contains("off by -10.00 usd for acme"));
+    let report = verify(world).await;
+    assert_eq!(report.different, 2, "{report:?}");
+    assert!(report.differences[0].contains("off by -10.00 usd for acme"), "{report:?}");
+    assert!(report.differences[1].contains("The balance of acme in usd"), "{report:?}");
     world.tamper("UPDATE entries SET revision = 1").await.unwrap();
     let report = verify(world).await;
     assert!(report.differences.iter().any(|difference| difference.contains("is gone")), "{report:?}");
@@ -123,12 +128,12 @@ async fn some_payouts(world: &World) {
 
 /// A database as it was, so that it can be put back.
 async fn keep(world: &World, table: &str) {
-    world.tamper(&format!("CREATE TABLE kept AS SELECT * FROM {table}")).await.unwrap();
+    world.tamper(&format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}")).await.unwrap();
 }
 
 async fn put_back(world: &World, table: &str) {
     world.tamper(&format!("DELETE FROM {table}")).await.unwrap();
-    world.tamper(&format!("INSERT INTO {table} SELECT * FROM kept")).await.unwrap();
+    world.tamper(&format!("INSERT INTO {table} SELECT * FROM kept_{table}")).await.unwrap();
 }
 
 /// Whether verifying finds fault: with a difference, or because it cannot read what it finds.
@@ -185,7 +190,7 @@ async fn every_tampered_column_and_missing_entry_is_found(world: &World) {
 async fn every_extra_entry_is_found(world: &World) {
     some_payouts(world).await;
     without_the_guard(world).await;
-    keep(world, "entries").await;
+    keep(world, "balances").await;
     for like in world.entries().await.into_iter().map(|booked| booked.entry) {
         let next = Entry { entry_id: "ent_extra".to_owned(), revision: like.revision + 100, ..like.clone() };
         let mut extra = vec![
@@ -211,6 +216,7 @@ async fn every_extra_entry_is_found(world: &World) {
                 tx.commit().await.unwrap();
                 assert!(finds(world).await, "{entry:?}");
                 world.tamper("DELETE FROM entries WHERE entry_id = 'ent_extra'").await.unwrap();
+                put_back(world, "balances").await;
             }
         }
     }
@@ -239,6 +245,23 @@ async fn a_tampered_payout_is_found(world: &World) {
     assert!(difference(world).await.contains("it should have"));
 }
 
+async fn a_tampered_balance_is_found(world: &World) {
+    some_payouts(world).await;
+    keep(world, "balances").await;
+    for tampered in [
+        "UPDATE balances SET amount = amount + 1",
+        "UPDATE balances SET partner_key = 'somebody'",
+        "UPDATE balances SET currency = 'eur' WHERE currency = 'kwd'",
+        "UPDATE balances SET mode = 0",
+        "DELETE FROM balances",
+    ] {
+        world.tamper(tampered).await.unwrap();
+        assert!(finds(world).await, "{tampered}");
+        put_back(world, "balances").await;
+    }
+    assert!(!finds(world).await);
+}
+
 async fn tampered_facts_are_found(world: &World) {
     some_business(world).await;
     let edit = "UPDATE facts SET body = REPLACE(body, '10000', '20000') WHERE event_id = 'evt_in_2'";
@@ -258,8 +281,8 @@ async fn lost_facts_are_found(world: &World) {
 
 async fn facts_of_an_event_that_is_listed_as_ignored_are_found(world: &World) {
     some_business(world).await;
-    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, status, reason)
-                SELECT workspace_id, event_id, shape, mode, 2, 'unknown_type' FROM events WHERE event_id = 'evt_ch_2'";
+    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, received_at, status, reason)
+                SELECT workspace_id, event_id, shape, mode, received_at, 2, 'unknown_type' FROM events WHERE event_id = 'evt_ch_2'";
     world.tamper(text).await.unwrap();
     assert!(difference(world).await.contains("evt_ch_2 is listed as ignored"));
 }

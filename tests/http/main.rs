@@ -12,6 +12,7 @@ mod crash;
 mod evidence;
 mod leads;
 mod links;
+mod lists;
 mod reference;
 mod script;
 mod server;

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::auth::Caller;
 use super::super::query::{self, List, Page, Query};
 use super::super::{App, Problem};
-use crate::store::entries;
+use crate::store::balances;
 
 /// What a partner has in one currency, in minor units.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -46,8 +46,8 @@ pub(super) struct Wanted {
     mode: Option<String>,
 }
 
-impl From<&entries::Balance> for Balance {
-    fn from(balance: &entries::Balance) -> Self {
+impl From<&balances::Balance> for Balance {
+    fn from(balance: &balances::Balance) -> Self {
         Self {
             object: "balance",
             id: format!("{}:{}", balance.partner, balance.currency),
@@ -74,7 +74,15 @@ pub(super) async fn list(
 ) -> Result<Json<List<Balance>>, Problem> {
     let mode = caller.book(query::mode(wanted.mode.as_deref())?)?;
     let page = Page::of(wanted.limit, wanted.starting_after)?;
+    let after = page.starting_after.as_deref().map(partner_and_currency).transpose()?;
+    let limit = usize::try_from(page.and_one()).unwrap_or_default();
     let mut tx = app.db.read().await?;
-    let balances = entries::balances(&mut tx, caller.workspace(), mode, app.clock.now()).await?;
-    Ok(Json(page.of_all(balances.iter().map(Balance::from), |balance| &balance.id)?))
+    let found = balances::page(&mut tx, (caller.workspace(), mode), app.clock.now(), after, limit).await?;
+    Ok(Json(page.list(found.iter().map(Balance::from).collect())))
+}
+
+/// The parts of a balance's id. A partner's key may hold colons, a currency never does.
+fn partner_and_currency(id: &str) -> Result<(&str, &str), Problem> {
+    let invalid = || Problem::invalid("starting_after", "expected the id of an object of this list, partner:currency");
+    id.rsplit_once(':').ok_or_else(invalid)
 }

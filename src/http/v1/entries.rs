@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Caller;
 use super::super::query::{self, List, Page, Query};
 use super::super::{App, Problem};
+use crate::domain::entry::EntryKind;
 use crate::store::entries::{self, Booked};
-use crate::store::payments;
-use chrono::{DateTime, Utc};
+use crate::store::{Span, payments};
 
 /// One line of the ledger. Nothing in it ever changes: it is corrected by further lines.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -81,13 +82,24 @@ pub(super) struct Wanted {
     starting_after: Option<String>,
     /// Those of this partner.
     partner: Option<String>,
+    /// Those of this program.
+    program: Option<String>,
+    /// Those of this kind.
+    #[param(value_type = Option<String>, example = "accrual")]
+    kind: Option<EntryKind>,
+    /// Those about this payment, by any of its references.
+    payment: Option<String>,
+    /// Those booked at this moment or later.
+    since: Option<DateTime<Utc>>,
+    /// Those booked before this moment.
+    until: Option<DateTime<Utc>>,
     /// The key's own book, `live` or `test`; there is no need to say it.
     mode: Option<String>,
 }
 
 /// The ledger, line by line
 ///
-/// The newest first.
+/// Those booked last first.
 #[utoipa::path(
     get, path = "/v1/entries", tag = "ledger", operation_id = "list_entries", params(Wanted),
     responses((status = 200, description = "A page of entries", body = List<Entry>))
@@ -99,9 +111,33 @@ pub(super) async fn list(
 ) -> Result<Json<List<Entry>>, Problem> {
     let mode = caller.book(query::mode(wanted.mode.as_deref())?)?;
     let page = Page::of_ids(wanted.limit, wanted.starting_after, "ent_")?;
-    let (workspace, before) = (caller.workspace(), page.starting_after.as_deref());
-    let mut tx = app.db.read().await?;
-    let found = entries::newest(&mut tx, workspace, mode, wanted.partner.as_deref(), before, page.and_one()).await?;
+    let (workspace, mut tx) = (caller.workspace(), app.db.read().await?);
+    let behind = match &page.starting_after {
+        None => None,
+        Some(id) => {
+            let found = entries::by_id(&mut tx, workspace, mode, id).await?;
+            Some(found.ok_or_else(|| page.unknown())?.entry)
+        }
+    };
+    let filter = entries::Wanted {
+        partner: wanted.partner.as_deref(),
+        program: wanted.program.as_deref(),
+        kind: wanted.kind,
+        booked: Span { since: wanted.since, until: wanted.until },
+        behind: behind.as_ref(),
+    };
+    let found = match &wanted.payment {
+        None => entries::newest(&mut tx, workspace, mode, &filter, page.and_one()).await?,
+        Some(reference) => {
+            // A payment has a handful.
+            let payment = payments::find(&mut tx, workspace, mode, reference).await?;
+            let ids = payment.iter().map(|payment| payment.payment_id.as_str());
+            let mut found = entries::of_payments(&mut tx, workspace, ids).await?;
+            found.retain(|booked| filter.has(&booked.entry));
+            found.reverse();
+            found
+        }
+    };
     let ids = found.iter().filter_map(|booked| booked.entry.payment_id.as_deref());
     let references = payments::main_refs(&mut tx, workspace, ids).await?;
     tx.rollback().await?;

@@ -7,8 +7,10 @@ mod balances;
 mod batches;
 mod clicks;
 mod codes;
+mod customers;
 mod enrollments;
 mod entries;
+mod events;
 mod groups;
 mod imports;
 mod leads;
@@ -75,48 +77,56 @@ fn status_word(status: Status) -> &'static str {
 /// Every route that takes a key.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(adjustments::list, adjustments::create))
         .routes(routes!(adjustments::get))
-        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(adjustments::list, adjustments::create))
         .routes(routes!(api_keys::get, api_keys::revoke))
+        .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(audit_log::list))
         .routes(routes!(balances::list))
-        .routes(routes!(batches::list, batches::close))
-        .routes(routes!(batches::get))
-        .routes(routes!(batches::payouts_of))
         .routes(routes!(batches::approve))
-        .routes(routes!(batches::mark_paid))
         .routes(routes!(batches::export))
-        .routes(routes!(clicks::list, clicks::create))
+        .routes(routes!(batches::get))
+        .routes(routes!(batches::list, batches::close))
+        .routes(routes!(batches::mark_paid))
+        .routes(routes!(batches::payouts_of))
         .routes(routes!(clicks::get))
-        .routes(routes!(codes::list, codes::give))
+        .routes(routes!(clicks::list, clicks::create))
         .routes(routes!(codes::get, codes::take))
+        .routes(routes!(codes::list, codes::give))
+        .routes(routes!(customers::get))
+        .routes(routes!(customers::list))
         .routes(routes!(enrollments::list, enrollments::enroll))
         .routes(routes!(entries::list))
-        .routes(routes!(groups::list, groups::enter))
+        .routes(routes!(events::get))
+        .routes(routes!(events::list))
+        .routes(routes!(events::replay))
+        .routes(routes!(events::replay_failed))
         .routes(routes!(groups::get))
+        .routes(routes!(groups::list, groups::enter))
         .routes(routes!(imports::import))
-        .routes(routes!(leads::list, leads::create))
         .routes(routes!(leads::get))
-        .routes(routes!(links::list, links::create))
+        .routes(routes!(leads::list, leads::create))
         .routes(routes!(links::get, links::update))
-        .routes(routes!(partners::list, partners::create))
+        .routes(routes!(links::list, links::create))
         .routes(routes!(partners::get, partners::update))
-        .routes(routes!(programs::list, programs::create))
-        .routes(routes!(programs::get, programs::update))
+        .routes(routes!(partners::list, partners::create))
+        .routes(routes!(payments::explain))
+        .routes(routes!(payments::get))
+        .routes(routes!(payments::list))
         .routes(routes!(programs::archive))
-        .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(programs::get, programs::update))
+        .routes(routes!(programs::list, programs::create))
         .routes(routes!(programs::version))
+        .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(reviews::attribute_customer))
+        .routes(routes!(reviews::attribute_payment))
         .routes(routes!(reviews::reject))
         .routes(routes!(reviews::restore))
-        .routes(routes!(reviews::attribute_payment))
-        .routes(routes!(reviews::attribute_customer))
         .routes(routes!(simulate::simulate))
-        .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::get, workspaces::update))
-        .routes(routes!(workspaces::secrets, workspaces::add_secret))
+        .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove_secret))
-        .routes(routes!(payments::explain))
+        .routes(routes!(workspaces::secrets, workspaces::add_secret))
 }
 
 /// Where Stripe's events come in.

@@ -1,6 +1,7 @@
 //! Line by line: every entry is what was appended, none is missing, none is there for nothing.
 
 use super::{Verifying, book};
+use crate::store::balances::{self, Off};
 use crate::store::entries::{self, Booked};
 use crate::store::{Mode, StoreError};
 
@@ -23,7 +24,8 @@ impl Verifying<'_> {
             }
         }
         self.gaps().await?;
-        self.orphans().await
+        self.orphans().await?;
+        self.balances().await
     }
 
     fn digest(&mut self, booked: &Booked) {
@@ -56,6 +58,19 @@ impl Verifying<'_> {
         for id in entries::without_cause(&mut tx, self.workspace).await? {
             self.report
                 .differs(format!("Entry {id} is there for nothing: no payment, payout or decision accounts for it."));
+        }
+        tx.rollback().await
+    }
+
+    /// What is kept of each partner's balance is what the entries come to.
+    async fn balances(&mut self) -> Result<(), StoreError> {
+        let mut tx = self.ledger.db.read().await?;
+        for off in balances::off(&mut tx, self.workspace, self.now).await? {
+            let Off { mode, partner, currency, kept, booked } = off;
+            self.report.differs(format!(
+                "The balance of {partner} in {currency}{} is kept as {kept}; the entries come to {booked}.",
+                book(mode)
+            ));
         }
         tx.rollback().await
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{EventStatus, StoredEvent};
 use crate::domain::Time;
 use crate::on;
+use crate::store::listing::{Listing, Span};
 use crate::store::rows::Column::Text;
 use crate::store::rows::Rows;
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, from_micros};
@@ -53,64 +54,123 @@ impl EventLine {
     pub fn received(&self) -> Time {
         from_micros(self.received_at)
     }
+
+    /// What tells it from every other line: an event may be there in several shapes.
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.event_id, self.shape)
+    }
+
+    /// Its place in the list.
+    pub fn place(&self) -> Received {
+        Received { received_at: self.received_at, event_id: self.event_id.clone(), shape: self.shape }
+    }
 }
 
-/// A page of events of one status (or all) in order of id, after `after`.
+/// Every event beside the queue and the list of those without facts, in which its status is to be found.
+const WITH_STATUS: &str = "FROM events e
+     LEFT JOIN unread u
+         ON u.workspace_id = e.workspace_id AND u.received_at = e.received_at AND u.event_id = e.event_id
+        AND u.shape = e.shape
+     LEFT JOIN unrecorded x
+         ON x.workspace_id = e.workspace_id AND x.event_id = e.event_id AND x.shape = e.shape";
+
+/// An event's own columns, for [`EventLine`].
+const LINE: &str = "SELECT e.event_id, e.shape, e.mode, e.type, e.created_at, e.received_at, e.source,";
+
+/// Those of the other two tables, wherever it is.
+const STATUS: &str =
+    "CASE WHEN u.event_id IS NOT NULL THEN 0 ELSE COALESCE(x.status, 1) END AS status, x.reason, x.error";
+
+/// A place in the list of events: all behind it were received before, or at the same moment.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Received {
+    received_at: i64,
+    event_id: String,
+    shape: i64,
+}
+
+/// Which events are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    /// Of which this became.
+    pub status: Option<EventStatus>,
+    /// Of this type.
+    pub kind: Option<&'a str>,
+    /// Ignored for this reason.
+    pub reason: Option<&'a str>,
+    /// When they were received.
+    pub received: Span,
+    /// Behind this place.
+    pub behind: Option<&'a Received>,
+}
+
+/// A page of a book's events, those received last first.
 pub async fn list(
     tx: &mut Tx,
     workspace: WorkspaceId,
     mode: Mode,
-    status: Option<EventStatus>,
-    after: Option<&str>,
+    wanted: &Wanted<'_>,
     limit: i64,
 ) -> Result<Vec<EventLine>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT e.event_id, e.shape, e.mode, e.type, e.created_at, e.received_at, e.source,
-                    CASE WHEN u.event_id IS NOT NULL THEN 0 ELSE COALESCE(x.status, 1) END AS status,
-                    x.reason, x.error
-             FROM events e
-             LEFT JOIN unread u
-                 ON u.workspace_id = e.workspace_id AND u.received_at = e.received_at AND u.event_id = e.event_id
-                AND u.shape = e.shape
-             LEFT JOIN unrecorded x
-                 ON x.workspace_id = e.workspace_id AND x.event_id = e.event_id AND x.shape = e.shape
-             WHERE e.workspace_id = $1 AND e.event_id > $2 AND e.mode = $3
-               AND ($4 < 0 OR CASE WHEN u.event_id IS NOT NULL THEN 0 ELSE COALESCE(x.status, 1) END = $4)
-             ORDER BY e.event_id, e.shape
-             LIMIT $5",
-        )
-        .bind(workspace.0)
-        .bind(after.unwrap_or_default())
-        .bind(mode.as_i64())
-        .bind(status.map_or(-1, EventStatus::as_i64))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?
-    }))
+    // Only what is ignored has a reason.
+    let status = wanted.reason.map_or(wanted.status, |_| Some(EventStatus::Ignored));
+    // The table in whose order the list is read.
+    let (mut listing, at) = match status {
+        None | Some(EventStatus::Recorded) => {
+            (Listing::of(format!("{LINE} {STATUS} {WITH_STATUS} WHERE e.workspace_id ="), workspace), "e")
+        }
+        Some(EventStatus::Pending) => {
+            let text = format!(
+                "{LINE} CAST(0 AS BIGINT) AS status, NULL AS reason, NULL AS error
+                 FROM unread u CROSS JOIN events e
+                 WHERE e.workspace_id = u.workspace_id AND e.event_id = u.event_id AND e.shape = u.shape
+                   AND u.workspace_id ="
+            );
+            (Listing::of(text, workspace), "u")
+        }
+        Some(EventStatus::Ignored | EventStatus::Failed) => {
+            let text = format!(
+                "{LINE} x.status, x.reason, x.error
+                 FROM unrecorded x CROSS JOIN events e
+                 WHERE e.workspace_id = x.workspace_id AND e.event_id = x.event_id AND e.shape = x.shape
+                   AND x.workspace_id ="
+            );
+            (Listing::of(text, workspace), "x")
+        }
+    };
+    listing.and_cell(&format!("{at}.mode ="), mode.as_i64());
+    match status {
+        None | Some(EventStatus::Pending) => {}
+        Some(EventStatus::Recorded) => listing.and("u.event_id IS NULL AND x.event_id IS NULL"),
+        Some(status) => listing.and_cell("x.status =", status.as_i64()),
+    }
+    listing.and_some("x.reason =", wanted.reason);
+    listing.and_some("e.type =", wanted.kind);
+    listing.within(&format!("{at}.received_at"), wanted.received);
+    if let Some(Received { received_at, event_id, shape }) = wanted.behind {
+        let columns = format!("({at}.received_at, {at}.event_id, {at}.shape)");
+        listing.before(&columns, [(*received_at).into(), event_id.into(), (*shape).into()]);
+    }
+    listing.fetch(tx, &format!("{at}.received_at DESC, {at}.event_id DESC, {at}.shape DESC"), limit).await
 }
 
 /// Every shape of one event, without bodies.
 pub async fn of_id(tx: &mut Tx, workspace: WorkspaceId, event_id: &str) -> Result<Vec<EventLine>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT e.event_id, e.shape, e.mode, e.type, e.created_at, e.received_at, e.source,
-                    CASE WHEN u.event_id IS NOT NULL THEN 0 ELSE COALESCE(x.status, 1) END AS status,
-                    x.reason, x.error
-             FROM events e
-             LEFT JOIN unread u
-                 ON u.workspace_id = e.workspace_id AND u.received_at = e.received_at AND u.event_id = e.event_id
-                AND u.shape = e.shape
-             LEFT JOIN unrecorded x
-                 ON x.workspace_id = e.workspace_id AND x.event_id = e.event_id AND x.shape = e.shape
-             WHERE e.workspace_id = $1 AND e.event_id = $2
-             ORDER BY e.shape",
-        )
-        .bind(workspace.0)
-        .bind(event_id)
-        .fetch_all(conn)
-        .await?
-    }))
+    let mut listing = Listing::of(format!("{LINE} {STATUS} {WITH_STATUS} WHERE e.workspace_id ="), workspace);
+    listing.and_cell("e.event_id =", event_id);
+    listing.fetch(tx, "e.shape", i64::MAX).await
+}
+
+/// The place of an event in the list of a book, by [`EventLine::id`]; by its own id, that of the shape received first.
+pub async fn place(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, id: &str) -> Result<Option<Received>, StoreError> {
+    let (event_id, shape) = match id.rsplit_once(':').map(|(event, shape)| (event, shape.parse::<i64>())) {
+        Some((event_id, Ok(shape))) => (event_id, Some(shape)),
+        _ => (id, None),
+    };
+    let mut shapes = of_id(tx, workspace, event_id).await?;
+    shapes.retain(|line| line.mode() == mode && shape.is_none_or(|shape| line.shape == shape));
+    shapes.sort_by_key(EventLine::received);
+    Ok(shapes.first().map(EventLine::place))
 }
 
 /// How many events of each mode and status there are.
@@ -151,20 +211,16 @@ pub async fn recorded_page(
     limit: i64,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let (id, shape) = after.unwrap_or(("", i64::MIN));
+    let text = format!(
+        "SELECT e.event_id, e.shape, e.mode, e.received_at, e.payload_codec, e.payload
+         {WITH_STATUS}
+         WHERE e.workspace_id = $1 AND (e.event_id, e.shape) > ($2, $3)
+           AND u.event_id IS NULL AND x.event_id IS NULL
+         ORDER BY e.event_id, e.shape
+         LIMIT $4"
+    );
     Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT e.event_id, e.shape, e.mode, e.received_at, e.payload_codec, e.payload
-             FROM events e
-             LEFT JOIN unread u
-                 ON u.workspace_id = e.workspace_id AND u.received_at = e.received_at AND u.event_id = e.event_id
-                AND u.shape = e.shape
-             LEFT JOIN unrecorded x
-                 ON x.workspace_id = e.workspace_id AND x.event_id = e.event_id AND x.shape = e.shape
-             WHERE e.workspace_id = $1 AND (e.event_id, e.shape) > ($2, $3)
-               AND u.event_id IS NULL AND x.event_id IS NULL
-             ORDER BY e.event_id, e.shape
-             LIMIT $4",
-        )
+        sqlx::query_as(AssertSqlSafe(text))
         .bind(workspace.0)
         .bind(id)
         .bind(shape)
@@ -176,18 +232,13 @@ pub async fn recorded_page(
 
 /// How many events are of a type that belongs to no customer.
 pub async fn about_nobody(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, StoreError> {
+    let text = format!(
+        "SELECT COUNT(*)
+         {WITH_STATUS}
+         WHERE e.workspace_id = $1 AND e.type LIKE 'promotion_code.%' AND u.event_id IS NULL AND x.event_id IS NULL"
+    );
     Ok(on!(tx, conn => {
-        sqlx::query_scalar(
-            "SELECT COUNT(*)
-             FROM events e
-             LEFT JOIN unread u
-                 ON u.workspace_id = e.workspace_id AND u.received_at = e.received_at AND u.event_id = e.event_id
-                AND u.shape = e.shape
-             LEFT JOIN unrecorded x
-                 ON x.workspace_id = e.workspace_id AND x.event_id = e.event_id AND x.shape = e.shape
-             WHERE e.workspace_id = $1 AND e.type LIKE 'promotion_code.%'
-               AND u.event_id IS NULL AND x.event_id IS NULL",
-        )
+        sqlx::query_scalar(AssertSqlSafe(text))
         .bind(workspace.0)
         .fetch_one(conn)
         .await?
