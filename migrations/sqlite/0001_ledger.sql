@@ -214,7 +214,8 @@ CREATE TABLE links (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX links_of_partner ON links (workspace_id, partner_key, link_id);
 
--- E-mails (lower case) and customer keys that are tied to a partner, or to a click.
+-- E-mails (lower case) and customer keys that are tied to a partner, or to a click. With row ids: without them SQLite
+-- prefers to go through all of a workspace by the primary key to the indexes that leads are looked up by.
 CREATE TABLE leads (
     workspace_id INTEGER NOT NULL,
     lead_id TEXT NOT NULL,
@@ -229,7 +230,7 @@ CREATE TABLE leads (
     author TEXT NOT NULL,
     PRIMARY KEY (workspace_id, lead_id),
     UNIQUE (workspace_id, natural_key)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX leads_by_value ON leads (workspace_id, by, value);
 CREATE INDEX leads_of_partner ON leads (workspace_id, partner_key, lead_id) WHERE partner_key IS NOT NULL;
 CREATE INDEX leads_of_click ON leads (workspace_id, click_id) WHERE click_id IS NOT NULL;

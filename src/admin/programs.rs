@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::apply::{key_of, merged, must_be_new, section};
 use super::{Desk, Refused};
-use crate::domain::terms::{Change, Program, Status, Version};
+use crate::domain::terms::{Change, Program, Status, Terms, Version};
 use crate::program::{RepriceClosed, json};
 
 /// Makes a program with its first version; tells its key.
@@ -30,16 +30,16 @@ pub async fn publish(
     reprice: RepriceClosed,
 ) -> Result<u32, Refused> {
     let (_, latest) = known(desk, key)?;
-    let fields = draft(desk, key, latest, changes);
+    let fields = draft(&desk.terms, key, latest, changes);
     section(desk, "program", &fields, reprice).await?;
     let (_, latest) = known(desk, key)?;
     Ok(latest.number)
 }
 
 /// The latest version with changes to it, as the reader takes it.
-pub fn draft(desk: &Desk<'_>, key: &str, latest: &Version, changes: &Map<String, Value>) -> Map<String, Value> {
+pub fn draft(terms: &Terms, key: &str, latest: &Version, changes: &Map<String, Value>) -> Map<String, Value> {
     let mut fields = merged(json::terms(&latest.terms), changes);
-    let name = desk.terms.programs.get(key).map(|program| program.name.clone());
+    let name = terms.programs.get(key).map(|program| program.name.clone());
     fields.insert("key".to_owned(), key.into());
     fields.insert("name".to_owned(), name.into());
     fields

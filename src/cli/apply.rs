@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::Time;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{Entered, Terms};
-use crate::ledger::simulate::{self, Moved};
+use crate::ledger::simulate::{self, Compared, Comparison};
 use crate::program::{self, Plan, ProgramFile, RepriceClosed};
 
 /// Apply a program file: prints the plan, then applies it. The same file twice changes nothing.
@@ -88,18 +88,27 @@ async fn closed_until(context: &Context) -> Result<Option<Time>, Failure> {
 }
 
 /// What the plan would move of what is booked, per partner and currency.
-async fn would_move(context: &Context, terms: &Terms, plan: &Plan) -> Result<Vec<Moved>, Failure> {
-    let mut after = terms.clone();
+async fn would_move(context: &Context, terms: &Arc<Terms>, plan: &Plan) -> Result<Vec<Compared>, Failure> {
+    let mut after = Terms::clone(terms);
     for (_, change) in &plan.changes {
         let (seq, at) = (after.seq + 1, context.clock.now());
         after.enter(Entered { seq, at, author: "cli".to_owned(), change: change.clone() });
     }
     context.catch_up().await?;
     let ledger = context.ledger();
-    Ok(simulate::compare(&ledger, context.workspace, context.mode, terms, &after).await?)
+    let comparison = Comparison {
+        workspace: context.workspace,
+        mode: context.mode,
+        before: terms.clone(),
+        after: Arc::new(after),
+        since: None,
+    };
+    let mut compared = simulate::compare(&ledger, &comparison).await?;
+    compared.retain(|compared| compared.difference() != 0);
+    Ok(compared)
 }
 
-fn print_plan(plan: &Plan, moved: &[Moved]) {
+fn print_plan(plan: &Plan, moved: &[Compared]) {
     if plan.is_empty() {
         outln!("Nothing to change: the file is in force already.");
         return;
@@ -111,14 +120,14 @@ fn print_plan(plan: &Plan, moved: &[Moved]) {
         outln!("\nWhat is booked already would move:");
         let mut table = Rows::new(&[("partner", Align::Left), ("currency", Align::Left), ("difference", Align::Right)]);
         for moved in moved {
-            let difference = decimal_text(moved.difference, moved.currency);
+            let difference = decimal_text(moved.difference(), moved.currency);
             table.row([moved.partner.clone(), moved.currency.to_string(), difference]);
         }
         table.print();
     }
 }
 
-fn print_json(plan: &Plan, moved: &[Moved], applied: bool) -> Result<(), Failure> {
+fn print_json(plan: &Plan, moved: &[Compared], applied: bool) -> Result<(), Failure> {
     let changes: Vec<serde_json::Value> =
         plan.changes.iter().map(|(key, change)| serde_json::json!({ "key": key, "change": change })).collect();
     let moves: Vec<serde_json::Value> = moved
@@ -127,7 +136,7 @@ fn print_json(plan: &Plan, moved: &[Moved], applied: bool) -> Result<(), Failure
             serde_json::json!({
                 "partner_key": moved.partner,
                 "currency": moved.currency,
-                "difference": moved.difference,
+                "difference": moved.difference(),
             })
         })
         .collect();

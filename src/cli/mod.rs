@@ -13,6 +13,7 @@ mod explain;
 mod import;
 mod imports;
 mod ledger;
+pub mod openapi;
 mod out;
 mod payouts;
 mod serve;
@@ -57,6 +58,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Show a year of sample sales on a throw-away database
     Demo(demo::Arguments),
+    /// Print the JSON API's reference as an OpenAPI document
+    Openapi(openapi::Arguments),
     /// Apply a program file: programs, rules, partners and codes
     Apply(apply::Arguments),
     /// Import, list, show and replay Stripe events
@@ -164,6 +167,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&config, &arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
         Command::Clicks(command) => clicks::run(&config, command).await,

@@ -22,7 +22,7 @@ use axum::http::{HeaderName, Request};
 use axum::middleware;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 
@@ -73,6 +73,8 @@ pub struct App {
     /// Whoever settles listens here.
     wake: Arc<Notify>,
     known_keys: guard::KnownKeys,
+    /// One simulation at a time: it decides everything anew.
+    simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
     ways: tracking::Ways,
 }
@@ -123,6 +125,7 @@ impl App {
             counters: Arc::default(),
             wake,
             known_keys: guard::KnownKeys::default(),
+            simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
         }

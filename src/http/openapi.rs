@@ -3,9 +3,11 @@
 use axum::Router;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, ObjectBuilder, OpenApi, Ref, Required, ResponseBuilder, Type};
+use utoipa::openapi::{
+    ComponentsBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Type,
+};
 use utoipa::{OpenApi as _, PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -52,6 +54,9 @@ pub fn document() -> OpenApi {
     components.schemas.extend(schemas);
     let key = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.security_schemes.insert("key".to_owned(), key.into());
+    for (status, name, description) in PROBLEMS.iter().chain(&PROBLEMS_WITH_KEY) {
+        components.responses.insert((*name).to_owned(), problem(status, description).into());
+    }
     document.components = Some(components);
     for (path, item) in &mut document.paths.paths {
         let is_api = path.starts_with("/v1/");
@@ -73,51 +78,63 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
         .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
+/// What can go wrong with any request.
+const PROBLEMS: [(&str, &str, &str); 6] = [
+    ("400", "Unreadable", "The request cannot be read"),
+    ("404", "NotFound", "There is no such object"),
+    ("408", "TooSlow", "The body did not arrive in time"),
+    ("413", "TooLarge", "The body is too large"),
+    ("500", "Internal", "A fault of the bridge itself"),
+    ("503", "Unavailable", "Try again: see Retry-After"),
+];
+/// What can go wrong with a request that takes a key, besides.
+const PROBLEMS_WITH_KEY: [(&str, &str, &str); 7] = [
+    ("401", "Unauthorized", "No key, or none that is valid"),
+    ("403", "Forbidden", "The key's role or book does not allow this"),
+    ("409", "Conflict", "What is asked for and what is there do not go together"),
+    ("412", "Changed", "The object is no longer as If-Match knows it"),
+    ("415", "UnsupportedType", "The body is of another type"),
+    ("422", "Invalid", "A field cannot be meant: `field` says which"),
+    ("429", "TooMany", "The key asks too often: see Retry-After"),
+];
+
+/// A problem as the document describes it.
+fn problem(status: &str, description: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+    let waits = matches!(status, "429" | "503");
+    let wait = || HeaderBuilder::new().description(Some("Seconds to wait")).build();
+    if waits { response.header("Retry-After", wait()).build() } else { response.build() }
+}
+
 /// What every operation has: the key, the problems, and on a POST the key under which it may be repeated.
 fn complete(operation: &mut Operation, is_api: bool, is_post: bool) {
-    let mut problems = vec![
-        ("400", "The request cannot be read"),
-        ("404", "There is no such object"),
-        ("408", "The body did not arrive in time"),
-        ("413", "The body is too large"),
-        ("500", "A fault of the bridge itself"),
-        ("503", "Try again: see Retry-After"),
-    ];
-    if is_api {
-        problems.extend([
-            ("401", "No key, or none that is valid"),
-            ("403", "The key's role or book does not allow this"),
-            ("409", "What is asked for and what is there do not go together"),
-            ("412", "The object is no longer as If-Match knows it"),
-            ("415", "The body is of another type"),
-            ("422", "A field cannot be meant: `field` says which"),
-            ("429", "The key asks too often: see Retry-After"),
-        ]);
-        operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
-        if is_post {
-            let parameter = ParameterBuilder::new()
-                .name("Idempotency-Key")
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some("The same key with the same request acts once; kept for 30 days"))
-                .schema(Some(
-                    ObjectBuilder::new()
-                        .schema_type(Type::String)
-                        .min_length(Some(1))
-                        .max_length(Some(255))
-                        .pattern(Some("^[!-~]+$")),
-                ))
-                .build();
-            operation.parameters.get_or_insert_default().push(parameter.into());
-        }
+    let with_key: &[_] = if is_api { &PROBLEMS_WITH_KEY } else { &[] };
+    for (status, name, _) in PROBLEMS.iter().chain(with_key) {
+        let response = || RefOr::Ref(Ref::from_response_name(*name));
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(response);
     }
-    for (status, description) in problems {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let mut response = ResponseBuilder::new().description(description).content("application/problem+json", content);
-        if matches!(status, "429" | "503") {
-            response =
-                response.header("Retry-After", HeaderBuilder::new().description(Some("Seconds to wait")).build());
-        }
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
+    if !is_api {
+        return;
     }
+    operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+    if is_post {
+        operation.parameters.get_or_insert_default().push(idempotency_key().into());
+    }
+}
+
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("The same key with the same request acts once; kept for 30 days"))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(255))
+                .pattern(Some("^[!-~]+$")),
+        ))
+        .build()
 }

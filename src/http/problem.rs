@@ -99,6 +99,11 @@ impl Problem {
         Self { errors, ..Self::invalid(first.field, first.detail) }
     }
 
+    /// 422: a file with rows that cannot be meant; each is named by its place.
+    pub fn rows(rows: Vec<(String, String)>) -> Self {
+        Self::several(rows.into_iter().map(|(field, detail)| Fault { field, detail }).collect())
+    }
+
     /// 413
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)

@@ -6,7 +6,7 @@
 //! An empty cell says nothing: what is known stays. What the file does not name stays, too.
 
 mod columns;
-mod fault;
+pub mod fault;
 mod plan;
 mod row;
 mod table;

@@ -95,8 +95,10 @@ pub async fn enter(tx: &mut Tx, entering: &Entering<'_>, leads: &[NewLead]) -> R
     }
     lock(tx, entering.workspace, RECORDER).await?;
     let keys: Vec<String> = leads.iter().map(natural_key).collect();
-    let new = insert(tx, entering, leads, &keys).await?;
-    let known = lead_ids(tx, entering.workspace, keys.iter().filter(|key| !new.contains_key(*key))).await?;
+    // Whoever enters leads holds the lock: those that are known now are all that will be.
+    let known = lead_ids(tx, entering.workspace, &keys).await?;
+    let unknown = leads.iter().zip(&keys).filter(|(_, key)| !known.contains_key(*key));
+    let new = insert(tx, entering, unknown).await?;
     let clues: BTreeSet<String> = leads
         .iter()
         .zip(&keys)
@@ -136,11 +138,10 @@ fn columns(to: &LeadTo) -> (Option<&str>, Option<&str>, Option<&str>) {
 }
 
 /// The ids of those that were new, by natural key.
-async fn insert(
+async fn insert<'a>(
     tx: &mut Tx,
     entering: &Entering<'_>,
-    leads: &[NewLead],
-    keys: &[String],
+    leads: impl Iterator<Item = (&'a NewLead, &'a String)>,
 ) -> Result<HashMap<String, String>, StoreError> {
     let mut rows = Rows::new(&[
         ("lead_id", Text),
@@ -152,7 +153,7 @@ async fn insert(
         ("click_id", Text),
         ("from_at", Int),
     ]);
-    for (lead, key) in leads.iter().zip(keys) {
+    for (lead, key) in leads {
         let (partner, program, click) = columns(&lead.to);
         rows.push([
             entering.ids.next("lead").into(),

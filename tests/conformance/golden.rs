@@ -151,6 +151,7 @@ async fn wrong(world: &World, case: &Case, check: &Check) -> Vec<String> {
         let payment = entry.payment_id.unwrap_or_default();
         match entry.component {
             Component::Direct => *booked.entry((payment, entry.partner)).or_default() += entry.amount,
+            Component::Bonus => {}
             Component::Level2 => {
                 *shares.entry(payment).or_default().entry(entry.partner).or_default() += entry.amount;
             }

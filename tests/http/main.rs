@@ -12,6 +12,7 @@ mod crash;
 mod evidence;
 mod leads;
 mod links;
+mod page;
 mod script;
 mod server;
 mod shapes;

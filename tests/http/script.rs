@@ -1,178 +1,179 @@
-//! `/p.js`: small, cached, and what it does on a page, in a real browser: Chromium without a window.
-
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::process::Command;
+//! What a script can do that knows nothing but the reference: every request is made from `openapi.json`.
 
 use serde_json::{Value, json};
 
-use crate::blackbox::{Engine, Home};
-use crate::evidence::{Shop, header};
-use crate::server::{Server, ask};
+use crate::blackbox::{Home, events, fixture, lines};
+use crate::on_both_engines;
+use crate::server::{Answer, Server, ask, signed_with};
 
-#[test]
-fn it_is_small_and_kept() {
-    let server = Server::start(&Home::new(Engine::Sqlite));
-    let answer = server.get("/p.js");
-    assert_eq!(answer.status, 200);
-    assert!(answer.body.len() < 2048, "{} bytes", answer.body.len());
-    assert_eq!(header(&answer, "content-type"), Some("text/javascript; charset=utf-8"));
-    assert_eq!(header(&answer, "cache-control"), Some("public, max-age=3600"));
-    assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"));
-    assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"));
-    let tag = header(&answer, "etag").unwrap();
-    let again = ask(&server.address, "GET", "/p.js", &[("if-none-match", tag)], b"").unwrap();
-    assert_eq!((again.status, again.body.as_str()), (304, ""));
+on_both_engines!(a_script_sets_everything_up_and_closes_a_month);
+
+/// A client that is made of the reference.
+struct Client<'a> {
+    server: &'a Server,
+    document: Value,
+    key: String,
 }
 
-/// A merchant's page on an origin of its own; what the script made of it is in `#told`.
-fn page(bridge: &str) -> String {
-    format!(
-        r#"<!doctype html><meta charset="utf-8">
-<script>
-  const before = new URLSearchParams(location.hash.slice(1))
-  if (before.get("cookie")) document.cookie = "cb_touch=" + encodeURI(before.get("cookie"))
-  if (before.get("storage")) localStorage.cb_touch = before.get("storage")
-</script>
-<script src="http://{bridge}/p.js" data-days="30"></script>
-<form><input name="irclickid"><input name="partner_key"><input name="email" value="ann@buyer.example"></form>
-<a id="free" href="https://buy.stripe.com/abc?locale=de">buy</a>
-<a id="taken" href="https://buy.stripe.com/abc?client_reference_id=mine">buy</a>
-<a id="other" href="https://shop.example/">other</a>
-<stripe-buy-button></stripe-buy-button>
-<pre id="told"></pre>
-<script>
-  commissionBridge.ready.then((api) => setTimeout(() => {{
-    const late = document.body.appendChild(document.createElement("stripe-pricing-table"))
-    setTimeout(() => {{
-      const value = (name) => document.querySelector(`input[name=${{name}}]`).value
-      const href = (id) => document.getElementById(id).href
-      told.textContent = "<<" + encodeURIComponent(JSON.stringify({{
-        clickId: api.clickId, partnerKey: api.partnerKey, metadata: api.metadata(), cookie: document.cookie,
-        storage: localStorage.cb_touch, irclickid: value("irclickid"), partner_key: value("partner_key"),
-        free: href("free"), taken: href("taken"), other: href("other"),
-        button: document.querySelector("stripe-buy-button").getAttribute("client-reference-id"),
-        table: late.getAttribute("client-reference-id"),
-      }})) + ">>"
-    }})
-  }}))
-</script>"#
-    )
-}
+impl<'a> Client<'a> {
+    fn new(server: &'a Server, key: &str) -> Self {
+        let document = server.get("/openapi.json");
+        assert_eq!(document.status, 200);
+        Self { server, document: document.json(), key: key.to_owned() }
+    }
 
-/// A merchant's web server; its address.
-fn merchant(bridge: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let page = page(bridge);
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            while lines.next().is_some_and(|line| !line.is_empty()) {}
-            let mut answer = String::from("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n");
-            let _ = write!(answer, "content-length: {}\r\n\r\n{page}", page.len());
-            let _ = stream.write_all(answer.as_bytes());
+    /// Calls an operation: names in braces are filled from `path`; a GET's arguments are its query.
+    fn call(&self, id: &str, path: &[(&str, &str)], body: &Value) -> Answer {
+        let paths = self.document["paths"].as_object().unwrap();
+        let all = paths.iter().flat_map(|(path, item)| {
+            item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation))
+        });
+        let (template, method, operation) =
+            all.into_iter().find(|(_, _, operation)| operation["operationId"] == id).unwrap_or_else(|| panic!("{id}"));
+        let mut address = template.clone();
+        for (name, value) in path {
+            address = address.replace(&format!("{{{name}}}"), value);
         }
-    });
-    address
+        assert!(!address.contains('{'), "{id}: {address}");
+        let authorization = format!("Bearer {}", self.key);
+        let mut headers = vec![("authorization", authorization.as_str())];
+        let mut sent = String::new();
+        if method == "get" {
+            let query: Vec<String> = body
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| {
+                    format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                })
+                .collect();
+            if !query.is_empty() {
+                address = format!("{address}?{}", query.join("&"));
+            }
+        } else if !body.is_null() {
+            headers.push(("content-type", "application/json"));
+            sent = body.to_string();
+        }
+        let answer = ask(&self.server.address, &method.to_uppercase(), &address, &headers, sent.as_bytes()).unwrap();
+        let known = &operation["responses"][answer.status.to_string()];
+        assert!(known.is_object(), "{id} answers {}, which the reference does not know: {answer:?}", answer.status);
+        answer
+    }
+
+    /// The same, where it works.
+    fn ok(&self, id: &str, path: &[(&str, &str)], body: &Value) -> Value {
+        let answer = self.call(id, path, body);
+        assert!((200..300).contains(&answer.status), "{id}: {answer:?}");
+        answer.json()
+    }
 }
 
-/// Opens an address in a browser that has never been anywhere; what the page told.
-fn browse(home: &Home, url: &str) -> Value {
-    let profile = tempfile::tempdir().unwrap();
-    let mut chromium = Command::new(std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned()));
-    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]);
-    chromium.args(["--disable-extensions", "--disable-background-networking", "--disable-component-update"]);
-    // Nothing but this machine: whatever else a page names is not there.
-    chromium.arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
-    chromium.args(["--virtual-time-budget=10000", "--dump-dom"]);
-    chromium.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
-    let output = chromium.current_dir(home.path("")).output().expect(
-        "the page's script is tested in Chromium: `bash tests/run.sh` installs it, or CHROMIUM names another command",
-    );
-    let dom = String::from_utf8_lossy(&output.stdout);
-    let told = dom.split_once("&lt;&lt;").and_then(|(_, rest)| rest.split_once("&gt;&gt;"));
-    let (told, _) = told.unwrap_or_else(|| panic!("{dom}\n{}", String::from_utf8_lossy(&output.stderr)));
-    let told = form_urlencoded::parse(format!("x={told}").as_bytes()).next().unwrap().1.into_owned();
-    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
-}
+fn a_script_sets_everything_up_and_closes_a_month(home: &Home) {
+    let server = Server::start(home);
+    let operator = home.json("api-key create --name operator --role admin --mode live");
+    let operator = Client::new(&server, operator["key"].as_str().unwrap());
 
-#[test]
-fn what_it_does_on_a_page() {
-    let home = Home::new(Engine::Sqlite);
-    let shop = Shop::open(&home);
-    let page = merchant(&shop.server.address);
-    let open = |rest: &str| browse(&home, &format!("http://{page}/{rest}"));
-    let now = crate::server::now() * 1000;
+    // A workspace of one's own.
+    let settings = json!({"time_zone": "Europe/Berlin", "base_currency": "eur", "minimum_payout": {"usd": 1000}});
+    let made = operator.ok("create_workspace", &[], &json!({"key": "shop", "settings": settings}));
+    assert_eq!(made["settings"]["time_zone"], "Europe/Berlin");
+    assert!(made["webhook_url"].as_str().unwrap().ends_with("/webhooks/stripe/shop"), "{made}");
+    let shop = Client::new(&server, made["api_key"].as_str().unwrap());
+    let secret = json!({"secret": "whsec_of_the_shop"});
+    shop.ok("add_webhook_secret", &[("workspace", "shop")], &secret);
 
-    // A click id in the address goes everywhere.
-    let told = open("?irclickid=clk_1&via=acme");
-    assert_eq!(told["metadata"], json!({"irclickid": "clk_1"}), "{told}");
+    // A program, partners and codes.
+    let rules = json!([
+        {"on": "first", "percent": "30", "duration": "one_time"},
+        {"on": "recurring", "percent": "20", "duration": "12 months"},
+        {"on": "one_off", "flat": {"usd": 500}},
+    ]);
+    let terms = json!({"hold_days": 0, "rules": rules});
+    let program = shop.ok("create_program", &[], &json!({"key": "saas", "name": "SaaS", "terms": terms}));
+    assert_eq!((&program["version"], &program["terms"]["rules"][1]["duration"]), (&json!(1), &json!("12 months")));
+    for key in ["acme", "beta"] {
+        let payout = json!({"method": "csv"});
+        let partner = json!({"key": key, "name": key, "programs": ["saas"], "payout": payout, "group": "gold"});
+        assert_eq!(shop.ok("create_partner", &[], &partner)["group"], "gold");
+    }
+    shop.ok("give_code", &[], &json!({"code": "acme20", "partner_key": "acme"}));
+    assert_eq!(shop.ok("list_codes", &[], &Value::Null)["data"][0]["code"], "ACME20");
+    assert_eq!(shop.ok("list_groups", &[], &Value::Null)["data"][0]["partners"], 2);
+    assert_eq!(shop.ok("list_enrollments", &[], &json!({"partner": "beta"}))["data"][0]["id"], "beta/saas");
+
+    // Webhooks.
+    let hook = "/webhooks/stripe/shop";
+    let delivered = |body: &str| {
+        let signature = signed_with("whsec_of_the_shop", body.as_bytes());
+        server.post(hook, Some(&signature), body.as_bytes())
+    };
+    let sales = lines(&events(&fixture("shop/sales.toml")));
+    let first = sales.lines().next().unwrap();
+    // The secret counts within some seconds.
+    assert!(crate::server::until(std::time::Duration::from_secs(5), || delivered(first).status == 200));
+    for body in sales.lines() {
+        assert_eq!(delivered(body).status, 200);
+    }
+    let settled = || shop.call("explain_payment", &[("reference", "in_1")], &Value::Null).status == 200;
+    assert!(crate::server::until(std::time::Duration::from_secs(10), settled));
+    let explained = || shop.ok("explain_payment", &[("reference", "in_1")], &Value::Null);
+    let booked = || explained()["entries"].as_array().unwrap().len();
+    assert!(crate::server::until(std::time::Duration::from_secs(10), || booked() > 0), "{}", explained());
+    assert_eq!(explained()["decision"]["code"], "credited");
+    let amount = explained()["decision"]["amount"].as_i64().unwrap();
+
+    // A rejection takes back at once, a restoration gives back at once.
+    let reason = json!({"reason": "paid with a stolen card"});
+    assert_eq!(shop.ok("reject_payment", &[("reference", "in_1")], &reason)["verdict"], "rejected");
     assert_eq!(
-        (&told["clickId"], &told["irclickid"], &told["partner_key"]),
-        (&json!("clk_1"), &json!("clk_1"), &json!(""))
+        (&explained()["decision"]["code"], &explained()["decision"]["amount"]),
+        (&json!("rejected_by_review"), &json!(0))
     );
-    assert_eq!(told["free"], "https://buy.stripe.com/abc?locale=de&client_reference_id=clk_1");
-    assert_eq!(told["taken"], "https://buy.stripe.com/abc?client_reference_id=mine");
-    assert_eq!(told["other"], "https://shop.example/");
-    assert_eq!((&told["button"], &told["table"]), (&json!("clk_1"), &json!("clk_1")));
-    for kept in [&told["cookie"], &told["storage"]] {
-        assert!(kept.as_str().unwrap().contains("irclickid=clk_1"), "{told}");
-    }
+    shop.ok("restore_payment", &[("reference", "in_1")], &json!({"reason": "a mistake"}));
+    assert_eq!(explained()["decision"]["amount"], amount);
 
-    // A rival's parameter becomes a click.
-    for query in ["?via=acme", "?fpr=acme", "?ps_partner_key=YWNtZQ%3D%3D"] {
-        let told = open(query);
-        let id = told["clickId"].as_str().unwrap_or_else(|| panic!("{told}"));
-        assert_eq!(shop.get(&format!("/v1/clicks/{id}")).json()["partner_key"], "acme");
-        assert_eq!(told["metadata"], json!({"irclickid": id, "partner_key": "acme"}));
-        assert_eq!((&told["partner_key"], &told["button"]), (&json!("acme"), &json!(id)));
-    }
-    let clicks = || home.count("SELECT CAST(COUNT(*) AS BIGINT) FROM clicks");
-    assert_eq!(clicks(), 3);
+    // What other terms would have earned.
+    let draft = json!({"months": 120, "terms": {"rules": [{"percent": "50"}]}});
+    let simulated = shop.ok("simulate_program", &[("key", "saas")], &draft);
+    let partners = simulated["partners"].as_array().unwrap();
+    assert!(partners.iter().any(|one| one["difference"].as_i64().unwrap() > 0), "{simulated}");
+    assert_eq!(shop.ok("get_program", &[("key", "saas")], &Value::Null)["version"], 1);
 
-    // What was kept counts, from the cookie or else from storage, until its days are over.
-    let touch = |age_days: i64| format!("irclickid%3Dclk_9%26t%3D{}", now - age_days * 86_400_000);
-    for place in ["cookie", "storage"] {
-        assert_eq!(open(&format!("#{place}={}", touch(29)))["metadata"], json!({"irclickid": "clk_9"}), "{place}");
-        assert_eq!(open(&format!("#{place}={}", touch(31)))["metadata"], json!({}), "{place}");
-    }
-    // The last touch wins; one that names no partner is none; nor is a mail address.
-    assert_eq!(open(&format!("?click_id=clk_2#cookie={}", touch(1)))["clickId"], "clk_2");
-    for query in ["?ref=newsletter", "?ref=ann@buyer.example"] {
-        let told = open(&format!("{query}#cookie={}", touch(1)));
-        assert_eq!(told["metadata"], json!({"irclickid": "clk_9"}), "{query} {told}");
-    }
-    let told = open("?ref=ann@buyer.example&irclickid=ann@buyer.example");
-    assert_eq!((&told["metadata"], &told["storage"]), (&json!({}), &Value::Null));
-    assert_eq!(clicks(), 3);
+    // A bonus, and the month's end.
+    let bonus = json!({"kind": "bonus", "partner_key": "acme", "amount": 2500, "currency": "usd", "note": "launch"});
+    shop.ok("create_adjustment", &[], &bonus);
+    let month = "2026-10";
+    assert_eq!(shop.ok("close_month", &[], &json!({"month": month}))["status"], "closed");
+    let payouts = shop.ok("list_payouts", &[("batch", month)], &Value::Null);
+    assert!(payouts["data"].as_array().unwrap().iter().any(|payout| payout["amount"].as_i64() > Some(0)), "{payouts}");
+    assert_eq!(shop.ok("approve_batch", &[("batch", month)], &Value::Null)["status"], "approved");
+    let file = shop.call("export_batch", &[("batch", month)], &Value::Null);
+    assert!(file.headers.contains("text/csv") && file.body.lines().count() > 1, "{file:?}");
+    assert_eq!(shop.ok("mark_batch_paid", &[("batch", month)], &json!({}))["status"], "paid");
 
-    // Where the bridge is unreachable, the partner's key is kept.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let script = shop.server.get("/p.js").body;
-    let told = browse(&home, &format!("http://{}/?via=acme", unreachable(&gone, &script)));
-    assert_eq!((&told["metadata"], &told["button"]), (&json!({"partner_key": "acme"}), &json!("acme")), "{told}");
-}
-
-/// The merchant's page with a script that was loaded before the bridge went away.
-fn unreachable(gone: &str, script: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    // The script asks the host that it came from: pretend that it came from the one that is gone.
-    let script = script.replace("new URL(\"c\",src)", &format!("\"http://{gone}/c\""));
-    let page = page(&address);
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            let first = lines.next().unwrap_or_default();
-            while lines.next().is_some_and(|line| !line.is_empty()) {}
-            let (kind, body) =
-                if first.contains("/p.js") { ("text/javascript", &script) } else { ("text/html", &page) };
-            let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n");
-            let _ = write!(answer, "content-length: {}\r\n\r\n{body}", body.len());
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    address
+    // Who did all that.
+    let log = shop.ok("list_audit_log", &[], &json!({"limit": 100}));
+    let actions: Vec<&str> =
+        log["data"].as_array().unwrap().iter().map(|line| line["action"].as_str().unwrap()).collect();
+    for action in [
+        "batch.closed",
+        "batch.approved",
+        "payout.marked_paid",
+        "adjustment.booked",
+        "review.entered",
+        "code.changed",
+        "partner.entered",
+        "program.version_published",
+        "webhook_secret.added",
+        "workspace.updated",
+        "workspace.created",
+        "api_key.created",
+    ] {
+        assert!(actions.contains(&action), "{action}: {actions:?}");
+    }
+    assert!(!log.to_string().contains("whsec_"));
+    // The first workspace knows nothing of it.
+    assert_eq!(operator.ok("list_partners", &[], &Value::Null)["data"], json!([]));
+    assert_eq!(operator.call("explain_payment", &[("reference", "in_1")], &Value::Null).status, 404);
+    assert!(!server.stop().contains("cb_live_"), "keys are never logged");
 }

@@ -169,6 +169,11 @@ pub fn signed(body: &[u8]) -> String {
     sign(SECRET, now(), body)
 }
 
+/// The same with another secret.
+pub fn signed_with(secret: &str, body: &[u8]) -> String {
+    sign(secret, now(), body)
+}
+
 pub fn now() -> i64 {
     Clock::machine().now().timestamp()
 }

@@ -10,6 +10,7 @@ mod codes;
 mod enrollments;
 mod entries;
 mod groups;
+mod imports;
 mod leads;
 mod links;
 mod partners;
@@ -17,6 +18,7 @@ mod payments;
 mod programs;
 mod reviews;
 mod shapes;
+mod simulate;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -93,10 +95,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(entries::list))
         .routes(routes!(groups::list, groups::enter))
         .routes(routes!(groups::get))
-        .routes(routes!(leads::list, leads::create))
+        .routes(routes!(imports::import))
         .routes(routes!(leads::get))
-        .routes(routes!(links::list, links::create))
+        .routes(routes!(leads::list, leads::create))
         .routes(routes!(links::get, links::update))
+        .routes(routes!(links::list, links::create))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(programs::list, programs::create))
@@ -108,6 +111,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reviews::restore))
         .routes(routes!(reviews::attribute_payment))
         .routes(routes!(reviews::attribute_customer))
+        .routes(routes!(simulate::simulate))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::secrets, workspaces::add_secret))
