@@ -58,7 +58,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Show a year of sample sales on a throw-away database
     Demo(demo::Arguments),
-    /// Print the JSON API's reference as an OpenAPI document
+    /// Print the JSON API's reference as an `OpenAPI` document
     Openapi(openapi::Arguments),
     /// Apply a program file: programs, rules, partners and codes
     Apply(apply::Arguments),

@@ -8,6 +8,7 @@ use crate::http;
 
 /// Print the JSON API's reference as an OpenAPI 3.1 document; `serve` shows it at /docs
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 #[command(after_help = "Example:\n  commission-bridge openapi > openapi.json")]
 pub struct Arguments {}
 

@@ -39,7 +39,7 @@ impl Limits {
     }
 
     /// Counts a request: its headers, or why it comes too soon.
-    fn count(&self, key: &ApiKey) -> Result<Vec<(HeaderName, u64)>, Response> {
+    fn count(&self, key: &ApiKey) -> Result<Vec<(HeaderName, u64)>, Box<Response>> {
         let Some(limiter) = &self.0 else { return Ok(Vec::new()) };
         let limit = HeaderName::from_static("ratelimit-limit");
         let remaining = HeaderName::from_static("ratelimit-remaining");
@@ -62,7 +62,7 @@ impl Limits {
                 .into_response();
                 let headers = [(limit, burst), (remaining, 0), (reset, wait), (header::RETRY_AFTER, wait)];
                 add(response.headers_mut(), headers);
-                Err(response)
+                Err(Box::new(response))
             }
         }
     }
@@ -103,7 +103,7 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     };
     let headers = match app.limits.count(&caller.0) {
         Ok(headers) => headers,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;

@@ -26,10 +26,12 @@ pub struct Problem {
     /// Stable, for programs.
     code: &'static str,
     /// What was wrong and what to do, for people.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// Which part of the request it is about: a field's path, such as `rules[1].percent`, or a parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    #[schema(value_type = Option<String>)]
+    field: Option<Box<str>>,
     /// All that is wrong, where it is more than one thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -52,7 +54,7 @@ impl Problem {
             title,
             status: status.as_u16(),
             code,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             field: None,
             errors: Vec::new(),
         }
@@ -86,7 +88,7 @@ impl Problem {
 
     /// 422: a field that cannot be meant.
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        let field = Some(field.into());
+        let field = Some(field.into().into_boxed_str());
         Self { field, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
     }
 

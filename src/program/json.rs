@@ -179,7 +179,8 @@ pub fn partner(all: &Terms, key: &str, partner: &Partner) -> Value {
     let programs: Vec<&String> = programs.map(|(program, _)| program).collect();
     json!({
         "key": key,
-        "name": name,
+        // A name that nobody gave is the key.
+        "name": if name.is_empty() { key } else { name },
         "email": email,
         "legal_name": legal_name,
         "country": country,

@@ -13,6 +13,10 @@ mod read;
 mod tests;
 pub mod valid;
 
+pub use fault::{FileError, Problem};
+pub use file::{ProgramFile, parse};
+pub use plan::{Plan, RepriceClosed, plan};
+
 /// The fields that the reader takes, for whoever describes them.
 #[cfg(test)]
 pub(crate) mod fields {
@@ -23,7 +27,3 @@ pub(crate) mod fields {
     pub(crate) use super::read::rule::RULE;
     pub(crate) use super::read::workspace::WORKSPACE;
 }
-
-pub use fault::{FileError, Problem};
-pub use file::{ProgramFile, parse};
-pub use plan::{Plan, RepriceClosed, plan};

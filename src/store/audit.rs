@@ -1,5 +1,7 @@
 //! Who changed what, before and after, through whichever door.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use sqlx::FromRow;
 
@@ -129,10 +131,10 @@ pub async fn newest(
     for (column, value) in [("object", wanted.object), ("object_id", wanted.object_id), ("author", wanted.author)] {
         if let Some(value) = value {
             binds.push(value);
-            text.push_str(&format!(" AND {column} = ${}", binds.len() + 1));
+            let _ = write!(text, " AND {column} = ${}", binds.len() + 1);
         }
     }
-    text.push_str(&format!(" ORDER BY audit_id DESC LIMIT ${}", binds.len() + 2));
+    let _ = write!(text, " ORDER BY audit_id DESC LIMIT ${}", binds.len() + 2);
     let rows: Vec<Row> = on!(tx, conn => {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(workspace.0);
         for bind in binds {

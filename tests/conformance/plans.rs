@@ -32,7 +32,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         ("/v1/codes/{code}", "code") => "ACME20",
         ("/v1/groups/{key}", _) => "gold",
         ("/v1/partners/{key}", _) | (_, "partner") => "acme",
-        ("/v1/partners", "status") | ("/v1/enrollments" | "/v1/links", "status") => "active",
+        ("/v1/partners" | "/v1/enrollments" | "/v1/links", "status") => "active",
         ("/v1/batches/{batch}/payouts", "status") => "ready",
         ("/v1/leads", "by") => "customer_key",
         (_, "key" | "program") => "saas",

@@ -166,11 +166,12 @@ fn a_script_sets_everything_up_and_closes_a_month(home: &Home) {
         "program.version_published",
         "webhook_secret.added",
         "workspace.updated",
-        "workspace.created",
         "api_key.created",
     ] {
         assert!(actions.contains(&action), "{action}: {actions:?}");
     }
+    let made = operator.ok("list_audit_log", &[], &json!({"subject": "workspace", "subject_id": "shop"}));
+    assert_eq!(made["data"][0]["action"], "workspace.created");
     assert!(!log.to_string().contains("whsec_"));
     // The first workspace knows nothing of it.
     assert_eq!(operator.ok("list_partners", &[], &Value::Null)["data"], json!([]));

@@ -82,13 +82,9 @@ pub(super) struct How {
 )]
 pub(super) async fn import(State(app): State<App>, caller: Caller, post: PostFile) -> Result<Response, Problem> {
     let how: How = parse(post.query.as_deref().unwrap_or_default())?;
-    let kind: Kind = how.kind.parse().map_err(|error| Problem::invalid("kind", format!("{error}")))?;
-    let format: Option<Format> = how
-        .format
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|error| Problem::invalid("format", format!("{error}")))?;
+    let kind: Kind = how.kind.parse().map_err(|error| Problem::invalid("kind", error))?;
+    let format: Option<Format> =
+        how.format.as_deref().map(str::parse).transpose().map_err(|error| Problem::invalid("format", error))?;
     app.may_change_terms(&caller).await?;
     let file = read(&post.bytes, kind, format, "the file").map_err(Problem::from)?;
     let program = how.program.as_deref();

@@ -36,10 +36,10 @@ pub(super) struct Partner {
 impl Partner {
     fn of(terms: &Terms, key: &str, partner: &terms::Partner, role: Role) -> Self {
         let mut fields = json::partner(terms, key, partner);
-        if role < Role::Finance {
-            if let Some(Value::String(account)) = fields.pointer_mut("/payout/account") {
-                *account = mask(account);
-            }
+        if role < Role::Finance
+            && let Some(Value::String(account)) = fields.pointer_mut("/payout/account")
+        {
+            *account = mask(account);
         }
         Self { object: "partner", created_at: partner.entered_at, fields }
     }

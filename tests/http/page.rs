@@ -1,4 +1,4 @@
-//! `/p.js`: small, cached, and what it does on a page, in a real browser: Chromium without a window.
+//! The page of a merchant with `/p.js`: what the script does there, in a real browser: Chromium without a window.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
