@@ -204,7 +204,7 @@ async fn plan(world: &World, statement: &str) -> Vec<String> {
         }
         Inner::Postgres(tx) => {
             let mut statement = statement.to_owned();
-            let parameters = (1..).take_while(|number| statement.contains(&format!("${number}"))).count();
+            let parameters = (1..100).take_while(|number| statement.contains(&format!("${number}"))).count();
             for number in 1..=parameters {
                 // So that its type can be told from what it is compared with.
                 statement = statement.replace(&format!("(SELECT ${number})"), &format!("${number}"));
