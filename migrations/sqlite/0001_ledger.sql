@@ -438,3 +438,59 @@ CREATE TABLE adjustments (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX adjustments_of_book ON adjustments (workspace_id, mode, adjustment_id);
 CREATE INDEX adjustments_of_partner ON adjustments (workspace_id, mode, partner_key, adjustment_id);
+
+-- SQLite believes, unless it is told, that a first column narrows a table down to ten rows.
+-- Whatever is asked, the rest of a key is what narrows it down: how many rows each further column of an index leaves, of
+-- a million.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('events', 'events_by_time', '1000000 1000000 1000000 1'),
+    ('events', 'events_of_type', '1000000 1000000 1000000 25000 1'),
+    ('events', 'sqlite_autoindex_events_1', '1000000 1000000 2 1'),
+    ('unread', 'unread', '1000000 1000000 2 2 1'),
+    ('unrecorded', 'unrecorded', '1000000 1000000 2 1'),
+    ('unrecorded', 'unrecorded_by_time', '1000000 1000000 1000000 333333 2 2 1'),
+    ('customers', 'customers_due', '1000000 1000000 2 1'),
+    ('customers', 'customers_of_book', '1000000 1000000 1000000 10'),
+    ('customers', 'customers', '1000000 1000000 1'),
+    ('facts', 'facts', '1000000 1000000 10 2 1'),
+    ('refs', 'refs_shared_keys', '1000000 1000000 10'),
+    ('refs', 'refs_stripe_customers', '1000000 1000000 10'),
+    ('refs', 'refs', '1000000 1000000 2 1'),
+    ('clues', 'clues', '1000000 1000000 2 2 1'),
+    ('payments', 'payments_of_book', '1000000 1000000 1000000 2 1'),
+    ('payments', 'payments_of_code', '1000000 1000000 1000000 100000 2 1'),
+    ('payments', 'payments_of_customer', '1000000 1000000 10 2 1'),
+    ('payments', 'payments_of_partner', '1000000 1000000 1000000 5000 2 1'),
+    ('payments', 'payments', '1000000 1000000 1'),
+    ('payment_refs', 'payment_refs', '1000000 1000000 2 1'),
+    ('entries', 'entries_of_book', '1000000 1000000 1000000 2 1'),
+    ('entries', 'entries_of_kind', '1000000 1000000 1000000 200000 2 1'),
+    ('entries', 'entries_of_partner', '1000000 1000000 1000000 5000 2 1'),
+    ('entries', 'entries_of_payout', '1000000 1000000 2 2 1'),
+    ('entries', 'entries_of_program', '1000000 1000000 1000000 200000 2 1'),
+    ('entries', 'entries_on_hold', '1000000 1000000 1000000 5000 1666 2 1'),
+    ('entries', 'entries', '1000000 1000000 1'),
+    ('entries', 'sqlite_autoindex_entries_2', '1000000 1000000 2 2 2 2 1'),
+    ('balances', 'balances', '1000000 1000000 1000000 5000 1666 41 1'),
+    ('clicks', 'clicks_of_partner', '1000000 1000000 5000'),
+    ('clicks', 'clicks', '1000000 1000000 1'),
+    ('leads', 'leads_by_value', '1000000 1000000 1000000 1'),
+    ('leads', 'leads_of_click', '1000000 1000000 1'),
+    ('leads', 'leads_of_partner', '1000000 1000000 5000 1'),
+    ('leads', 'leads', '1000000 1000000 1'),
+    ('leads', 'sqlite_autoindex_leads_2', '1000000 1000000 1'),
+    ('payouts', 'payouts', '1000000 1000000 1'),
+    ('payouts', 'sqlite_autoindex_payouts_2', '1000000 1000000 2 2 2 1'),
+    ('payout_entries', 'payout_entries_live', '1000000 1000000 1'),
+    ('payout_entries', 'payout_entries', '1000000 1000000 2 1'),
+    ('audit_log', 'audit_log_of_author', '1000000 1000000 50000 1'),
+    ('audit_log', 'audit_log_of_object', '1000000 1000000 100000 2 1'),
+    ('audit_log', 'audit_log', '1000000 1000000 1'),
+    ('idempotency', 'idempotency_by_age', '1000000 1000000 1'),
+    ('idempotency', 'idempotency', '1000000 1000000 2 1'),
+    ('adjustments', 'adjustments_of_book', '1000000 1000000 1000000 1'),
+    ('adjustments', 'adjustments_of_partner', '1000000 1000000 1000000 5000 1'),
+    ('adjustments', 'adjustments', '1000000 1000000 1'),
+    ('adjustments', 'sqlite_autoindex_adjustments_2', '1000000 1000000 1');
+ANALYZE sqlite_schema;

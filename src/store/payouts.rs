@@ -313,7 +313,7 @@ pub async fn partners(
 ) -> Result<Vec<String>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_scalar(
-            "SELECT DISTINCT partner_key FROM entries
+            "SELECT DISTINCT partner_key FROM balances
              WHERE workspace_id = $1 AND mode = $2 AND partner_key > $3
              ORDER BY partner_key
              LIMIT $4",

@@ -21,7 +21,7 @@ async fn columns(db: &Db) -> BTreeSet<(String, String, String, bool)> {
         Engine::Sqlite => {
             r#"SELECT t.name, c.name, c.type, CASE WHEN c."notnull" = 1 THEN 0 ELSE 1 END
                FROM sqlite_master t JOIN pragma_table_info(t.name) c
-               WHERE t.type = 'table' AND t.name NOT LIKE '\_%' ESCAPE '\'"#
+               WHERE t.type = 'table' AND t.name NOT LIKE '\_%' ESCAPE '\' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'"#
         }
         Engine::Postgres => {
             "SELECT table_name::text, column_name::text, data_type::text,
