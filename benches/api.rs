@@ -22,8 +22,9 @@ use commission_bridge::admin::{Session, keys};
 use commission_bridge::clock::Clock;
 use commission_bridge::config::Secret;
 use commission_bridge::domain::Time;
-use commission_bridge::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, document};
+use commission_bridge::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings};
 use commission_bridge::ids::Ids;
+use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::intake::{Arrivals, Inbox, Incoming};
 use commission_bridge::ledger::Ledger;
 use commission_bridge::program::{self, RepriceClosed};
@@ -93,11 +94,9 @@ async fn run(engine: &str, payments: usize, folder: &std::path::Path) {
     let any = move |number: usize| number.wrapping_mul(7_919) % payments;
     api.measure("one payment", move |n| Ask::get(format!("/v1/payments/in_{}", any(n)))).await;
     api.measure("one payment explained", move |n| Ask::get(format!("/v1/payments/in_{}/explain", any(n)))).await;
-    if document().paths.paths.contains_key("/v1/clicks") {
-        api.measure("a click entered", |n| Ask::post("/v1/clicks", &click(n))).await;
-    } else {
-        println!("{:>44} {:>12}", "a click entered", "(no such route)");
-    }
+    let fresh = |n: usize| Ask::post("/v1/clicks", &json!({ "partner_key": format!("p{:03}", n % PARTNERS) }));
+    api.measure("a click entered", fresh).await;
+    api.measure("a click entered, its id with it", |n| Ask::post("/v1/clicks", &click(n))).await;
     api.stop.cancel();
 }
 
@@ -142,7 +141,8 @@ impl Api {
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
-        let app = App::new(db, inbox, settings, clock, ids, worker.waker());
+        let (clicks, _) = Clicks::start(&db, &clock, &ids, &worker.waker());
+        let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
         let stop = CancellationToken::new();
         let (http_stop, worker_stop) = (stop.clone(), stop.clone());
         tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await }));
