@@ -141,7 +141,8 @@ impl Api {
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
-        let (clicks, _) = Clicks::start(&db, &clock, &ids, &worker.waker());
+        let (clicks, mut writers) = Clicks::start(&db, &clock, &ids, &worker.waker());
+        writers.detach_all();
         let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
         let stop = CancellationToken::new();
         let (http_stop, worker_stop) = (stop.clone(), stop.clone());

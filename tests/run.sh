@@ -76,6 +76,10 @@ fi
 echo "== format" && cargo fmt --all --check
 echo "== lints" && cargo clippy --all-targets --quiet -- -D warnings
 echo "== tests" && cargo test --quiet
+echo "== the API, hammered on SQLite" && bash tests/hammer.sh
+echo "== the API, hammered on PostgreSQL"
+"$bin/createdb" --host 127.0.0.1 --port "$port" --username tester hammer
+bash tests/hammer.sh "postgres://tester@127.0.0.1:$port/hammer"
 if cargo deny --version >/dev/null 2>&1; then
     echo "== dependencies" && cargo deny check bans licenses sources
 else

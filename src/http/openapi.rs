@@ -59,9 +59,9 @@ pub fn document() -> OpenApi {
     }
     document.components = Some(components);
     for (path, item) in &mut document.paths.paths {
-        let is_api = path.starts_with("/v1/");
+        let door = Door::of(path);
         for (method, operation) in operations(item) {
-            complete(operation, is_api, method == "post");
+            complete(operation, door, method == "post");
         }
     }
     document
@@ -107,14 +107,40 @@ fn problem(status: &str, description: &str) -> Response {
     if waits { response.header("Retry-After", wait()).build() } else { response.build() }
 }
 
+/// Who comes in where.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// Whoever has a key.
+    Api,
+    /// Stripe.
+    Stripe,
+    /// A page of the merchant's.
+    Page,
+}
+
+impl Door {
+    fn of(path: &str) -> Self {
+        match path.split('/').nth(1) {
+            Some("v1") => Self::Api,
+            Some("webhooks") => Self::Stripe,
+            _ => Self::Page,
+        }
+    }
+}
+
 /// What every operation has: the key, the problems, and on a POST the key under which it may be repeated.
-fn complete(operation: &mut Operation, is_api: bool, is_post: bool) {
-    let with_key: &[_] = if is_api { &PROBLEMS_WITH_KEY } else { &[] };
-    for (status, name, _) in PROBLEMS.iter().chain(with_key) {
+fn complete(operation: &mut Operation, door: Door, is_post: bool) {
+    let further = PROBLEMS_WITH_KEY.iter().filter(|(status, _, _)| match door {
+        Door::Api => true,
+        // Pages send fields, and no key.
+        Door::Page => *status == "422",
+        Door::Stripe => false,
+    });
+    for (status, name, _) in PROBLEMS.iter().chain(further) {
         let response = || RefOr::Ref(Ref::from_response_name(*name));
         operation.responses.responses.entry((*status).to_owned()).or_insert_with(response);
     }
-    if !is_api {
+    if door != Door::Api {
         return;
     }
     operation.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);

@@ -103,10 +103,24 @@ pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<Workspace>, StoreError
     }))
 }
 
-/// All workspaces, in order of their keys.
-pub async fn list(tx: &mut Tx) -> Result<Vec<Workspace>, StoreError> {
+/// Workspaces in order of their keys, behind `after`.
+pub async fn list(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Workspace>, StoreError> {
     Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces ORDER BY key").fetch_all(conn).await?
+        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces WHERE key > $1 ORDER BY key LIMIT $2")
+            .bind(after)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?
+    }))
+}
+
+/// A workspace by its number.
+pub async fn by_id(tx: &mut Tx, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces WHERE workspace_id = $1")
+            .bind(id.0)
+            .fetch_optional(conn)
+            .await?
     }))
 }
 

@@ -158,10 +158,14 @@ pub(super) async fn list(
 ) -> Result<Json<List<Workspace>>, Problem> {
     let page = Page::of(wanted.limit, wanted.starting_after)?;
     let mut tx = app.db.read().await?;
-    let sees_all = is_operator(&mut tx, &caller).await?;
-    let all = workspaces::list(&mut tx).await?;
-    let seen = all.into_iter().filter(|one| sees_all || one.id == caller.workspace());
-    let List { object, data, has_more } = page.of_all(seen, |one| &one.key)?;
+    let after = page.starting_after.as_deref().unwrap_or_default();
+    let found = if is_operator(&mut tx, &caller).await? {
+        workspaces::list(&mut tx, after, page.and_one()).await?
+    } else {
+        let own = workspaces::by_id(&mut tx, caller.workspace()).await?;
+        own.into_iter().filter(|own| own.key.as_str() > after).collect()
+    };
+    let List { object, data, has_more } = page.list(found);
     let mut shown = Vec::new();
     for found in &data {
         shown.push(Workspace::of(&app, &mut tx, found).await?);
