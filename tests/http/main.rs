@@ -13,6 +13,7 @@ mod evidence;
 mod leads;
 mod links;
 mod lists;
+mod manners;
 mod page;
 mod reference;
 mod server;
