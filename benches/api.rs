@@ -22,7 +22,7 @@ use commission_bridge::admin::{Session, keys};
 use commission_bridge::clock::Clock;
 use commission_bridge::config::Secret;
 use commission_bridge::domain::Time;
-use commission_bridge::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings};
+use commission_bridge::http::{self, App, DEFAULT_WORKSPACE, Settings};
 use commission_bridge::ids::Ids;
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::intake::{Arrivals, Inbox, Incoming};
@@ -137,7 +137,7 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let settings =
-            Settings { secrets: Secret::new(""), limits: Limits::default(), public_url: format!("http://{address}") };
+            Settings { secrets: Secret::new(""), public_url: format!("http://{address}"), ..Settings::default() };
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);

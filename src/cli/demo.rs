@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::Time;
 use crate::domain::calendar::Month;
-use crate::http::{Limits, Settings};
+use crate::http::Settings;
 use crate::ids::Ids;
 use crate::payouts::{batch, generic, rows};
 use crate::program::{self, RepriceClosed};
@@ -69,7 +69,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::system("cannot listen"))?;
     let address = listener.local_addr().map_err(Failure::system("cannot listen"))?;
     let settings =
-        Settings { secrets: Secret::new(SECRET), limits: Limits::default(), public_url: format!("http://{address}") };
+        Settings { secrets: Secret::new(SECRET), public_url: format!("http://{address}"), ..Settings::default() };
     let service = Service::start(db, clock, Ids::random(), settings, listener);
     let bodies = bodies(&sample);
     let started = Instant::now();

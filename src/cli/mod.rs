@@ -19,6 +19,7 @@ mod payouts;
 mod serve;
 mod table;
 mod verify;
+mod workspace;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -87,6 +88,9 @@ enum Command {
     /// Make, list and revoke keys for the JSON API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Make and list workspaces: one merchant each
+    #[command(subcommand)]
+    Workspace(workspace::Command),
 }
 
 /// Why a command failed, in words.
@@ -179,6 +183,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
+        Command::Workspace(command) => workspace::run(&config, command).await,
     }
 }
 

@@ -12,12 +12,12 @@ use super::context::find_workspace;
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
-use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings};
+use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
 use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
-use crate::store::Db;
+use crate::store::{Db, api_keys};
 use crate::stripe::event::UNDERSTOOD;
 use crate::stripe::signature::Secrets;
 use crate::worker::Worker;
@@ -93,9 +93,13 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let asked = format!("http://{}", config.listen);
     let url = if config.public_url == asked { format!("http://{address}") } else { config.public_url.clone() };
     let secrets = config.stripe_webhook_secret.clone().unwrap_or_default();
-    out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty()));
-    let settings = Settings { secrets, limits: Limits::per_second(config.api_rate_limit), public_url: url };
-    let mut service = Service::start(db, clock, Ids::random(), settings, listener);
+    let ids = Ids::random();
+    let token = first_key_token(&db, &clock, &ids).await?;
+    out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
+    let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
+    let limits = Limits::per_second(config.api_rate_limit);
+    let settings = Settings { secrets, limits, public_url: url, setup };
+    let mut service = Service::start(db, clock, ids, settings, listener);
     tracing::info!(%address, "serving");
     tokio::select! {
         ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,
@@ -121,8 +125,18 @@ pub async fn asked_to_stop() {
     }
 }
 
+/// A token for the link to the first key, where there is no key yet.
+async fn first_key_token(db: &Db, clock: &Clock, ids: &Ids) -> Result<Option<String>, Failure> {
+    let workspace = find_workspace(db, clock, DEFAULT_WORKSPACE).await?;
+    let mut tx = db.read().await?;
+    if !api_keys::all(&mut tx, workspace).await?.is_empty() {
+        return Ok(None);
+    }
+    ids.secret().map(Some).map_err(|error| Failure::Said(error.to_string()))
+}
+
 /// What to do next, for whoever starts it the first time.
-fn welcome(url: &str, no_secret: bool) -> String {
+fn welcome(url: &str, no_secret: bool, token: Option<&str>) -> String {
     let mut events = String::new();
     for line in wrap(UNDERSTOOD, 92) {
         events.push_str("       ");
@@ -134,6 +148,10 @@ fn welcome(url: &str, no_secret: bool) -> String {
     } else {
         "     A signing secret is set.\n"
     };
+    let link = token.map(|token| {
+        format!("\n     or open this link, which works once, for an hour:\n\n       {url}/setup/{token}\n")
+    });
+    let link = link.unwrap_or_default();
     format!(
         "commission-bridge serves workspace `default`.\n\n\
          1. In Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
@@ -146,8 +164,8 @@ fn welcome(url: &str, no_secret: bool) -> String {
          commission-bridge events list\n       \
          commission-bridge balances\n       \
          commission-bridge explain in_…\n\n\
-         4. Make the first key for the JSON API:\n\n       \
-         commission-bridge api-key create --name NAME --role admin\n\n"
+         4. Make the first key for the JSON API, whose reference is at {url}/docs:\n\n       \
+         commission-bridge api-key create --name NAME --role admin\n{link}\n"
     )
 }
 
@@ -171,6 +189,6 @@ mod tests {
 
     #[test]
     fn the_first_start_says_what_to_do() {
-        insta::assert_snapshot!(welcome("https://bridge.example.com", true));
+        insta::assert_snapshot!(welcome("https://bridge.example.com", true, Some("TOKEN")));
     }
 }

@@ -8,6 +8,7 @@ mod health;
 mod openapi;
 mod problem;
 mod query;
+mod setup;
 mod tracking;
 mod v1;
 mod webhook;
@@ -29,6 +30,7 @@ use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, 
 pub use guard::Limits;
 pub use openapi::document;
 pub use problem::Problem;
+pub use setup::Setup;
 
 use crate::admin::Session;
 use crate::clock::Clock;
@@ -73,6 +75,8 @@ pub struct App {
     /// Whoever settles listens here.
     wake: Arc<Notify>,
     known_keys: guard::KnownKeys,
+    /// The link to the first key, while it works.
+    setup: Setup,
     /// One simulation at a time: it decides everything anew.
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
@@ -80,7 +84,7 @@ pub struct App {
 }
 
 /// How a service is set up.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// Signing secrets of workspace `default`, comma-separated; may be empty.
     pub secrets: Secret,
@@ -88,6 +92,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where it is reached from outside.
     pub public_url: String,
+    /// The link to the first key, while it works.
+    pub setup: Setup,
 }
 
 /// Counts since the start, for `/metrics`.
@@ -125,6 +131,7 @@ impl App {
             counters: Arc::default(),
             wake,
             known_keys: guard::KnownKeys::default(),
+            setup: settings.setup,
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
@@ -191,6 +198,7 @@ impl App {
             .merge(webhooks)
             .merge(tracking)
             .merge(openapi::pages())
+            .route("/setup/{token}", get(setup::ask).post(setup::make))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/metrics", get(health::metrics))

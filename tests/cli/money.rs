@@ -9,6 +9,7 @@ on_both_engines!(
     what_payouts_refuse,
     a_month_is_closed_and_approved_once_by_many,
     keys_are_made_listed_and_revoked,
+    workspaces_are_made_and_listed,
     the_doctor_says_what_to_do,
 );
 
@@ -88,6 +89,17 @@ fn keys_are_made_listed_and_revoked(home: &mut Home) {
     home.run("api-key revoke key_of_nobody");
     home.run("api-key list");
     shows!("api_keys", home.transcript());
+}
+
+fn workspaces_are_made_and_listed(home: &mut Home) {
+    home.run("workspace create shop-eu");
+    home.run("workspace create shop-eu");
+    home.run("workspace create Shop");
+    home.run("workspace list");
+    home.run("workspace list --json");
+    home.run("api-key create --workspace shop-eu --name first");
+    home.run("balances --workspace shop-eu");
+    shows!("workspaces", home.transcript());
 }
 
 fn the_doctor_says_what_to_do(home: &mut Home) {

@@ -32,13 +32,13 @@ const COMMANDS: [&str; 21] = [
 #[test]
 fn every_command_helps_with_an_example() {
     let mut home = Home::new(Engine::Sqlite);
-    for command in COMMANDS.into_iter().chain(["api-key list", "api-key revoke"]) {
+    for command in COMMANDS.into_iter().chain(["api-key list", "api-key revoke", "workspace create", "workspace list"]) {
         let said = home.run(format!("{command} --help").trim());
         assert_eq!(said.code, Some(0));
         assert!(said.stdout.contains("Example:\n") || command.is_empty(), "{command}");
         assert_eq!(said.stderr, "");
     }
-    for group in ["events", "clicks", "ledger", "payouts", "api-key"] {
+    for group in ["events", "clicks", "ledger", "payouts", "api-key", "workspace"] {
         home.run(&format!("{group} --help"));
     }
     assert!(!home.path("ledger.db").exists(), "help opens no database");

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::http::Request;
 use commission_bridge::admin::{Session, keys};
 use commission_bridge::config::Secret;
-use commission_bridge::http::{App, Limits, Settings, document};
+use commission_bridge::http::{App, Settings, document};
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::store::api_keys::Role;
 use commission_bridge::store::{Db, Engine, Inner, Mode};
@@ -127,7 +127,7 @@ impl Api {
         let (_, key) = keys::create(&mut session, "boss", Role::Admin, Mode::Live).await.unwrap();
         session.commit().await.unwrap();
         let settings =
-            Settings { secrets: Secret::new(""), limits: Limits::default(), public_url: "http://test".to_owned() };
+            Settings { secrets: Secret::new(""), public_url: "http://test".to_owned(), ..Settings::default() };
         let (clock, ids) = (world.clock.clone(), world.ledger.ids.clone());
         let (clicks, mut writers) = Clicks::start(db, &clock, &ids, &Arc::default());
         writers.detach_all();

@@ -18,6 +18,7 @@ on_both_engines!(
     a_key_may_ask_so_often,
     secrets_of_webhooks_are_rotated,
     the_reference_comes_out_of_the_binary,
+    the_first_key_comes_by_a_link_once,
 );
 
 fn key(home: &Home, role: &str, mode: &str) -> String {
@@ -226,12 +227,13 @@ fn changes_that_cross_are_refused(home: &Home) {
     assert_ne!(line["before"], line["after"]);
 }
 
-fn bad_input_gets_a_clear_answer(home: &Home) {
-    shop(home);
-    let server = Server::start(home);
-    let admin = Caller { server: &server, key: key(home, "admin", "live") };
-    let said = |answer: &Answer| (answer.json()["code"].as_str().unwrap().to_owned(), answer.json()["field"].clone());
-    for (path, body, status, code, field) in [
+type BadBody = (&'static str, &'static str, u16, &'static str, Value);
+
+/// What is sent where, and what it is answered: status, code, and the field it is about.
+#[rustfmt::skip]
+#[allow(clippy::too_many_lines, reason = "one line each")]
+fn bad_bodies() -> Vec<BadBody> {
+    vec![
         ("/v1/partners", "{\"key\": ", 400, "not_json", Value::Null),
         ("/v1/partners", "[]", 422, "invalid", json!("")),
         ("/v1/partners", r#"{"key": "a", "colour": "red"}"#, 422, "invalid", json!("colour")),
@@ -316,7 +318,15 @@ fn bad_input_gets_a_clear_answer(home: &Home) {
         ),
         ("/v1/workspaces/default/webhook-secrets", r#"{"secret": "sk_live_1"}"#, 422, "invalid", json!("secret")),
         ("/v1/programs/saas/simulate", r#"{"months": 0, "terms": {}}"#, 422, "invalid", json!("months")),
-    ] {
+    ]
+}
+
+fn bad_input_gets_a_clear_answer(home: &Home) {
+    shop(home);
+    let server = Server::start(home);
+    let admin = Caller { server: &server, key: key(home, "admin", "live") };
+    let said = |answer: &Answer| (answer.json()["code"].as_str().unwrap().to_owned(), answer.json()["field"].clone());
+    for (path, body, status, code, field) in bad_bodies() {
         let answer = admin.post_with(path, &[], body);
         let named = answer.problem(status);
         assert_eq!((named.as_str(), said(&answer).1), (code, field), "{path} {body}: {answer:?}");
@@ -411,6 +421,31 @@ fn secrets_of_webhooks_are_rotated(home: &Home) {
     assert!(until(Duration::from_secs(5), || deliver("whsec_old") == 400));
     assert_eq!(deliver("whsec_new"), 200);
     assert!(!server.stop().contains("whsec_new"), "secrets are never logged");
+}
+
+fn the_first_key_comes_by_a_link_once(home: &Home) {
+    let server = Server::start(home);
+    let link = || {
+        let said = server.said();
+        said.lines().find_map(|line| line.trim().split_once("/setup/")).map(|(_, token)| format!("/setup/{token}"))
+    };
+    assert!(until(Duration::from_secs(5), || link().is_some()), "{}", server.said());
+    let link = link().unwrap();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let make = |path: &str, body: &[u8]| ask(&server.address, "POST", path, &form, body).unwrap();
+    // Looking uses nothing up, and guessing opens nothing.
+    assert!((0..2).all(|_| server.get(&link).status == 200));
+    assert_eq!(server.get("/setup/0000").problem(404), "not_found");
+    assert_eq!(make("/setup/0000", b"mode=live").problem(404), "not_found");
+    assert_eq!(make(&link, b"mode=both").problem(422), "invalid");
+    let made = make(&link, b"mode=test");
+    let key = made.body.split(['<', '>']).find(|part| part.starts_with("cb_test_")).unwrap().to_owned();
+    assert!(made.headers.contains("cache-control: no-store"), "{made:?}");
+    assert_eq!(server.get_with_key("/v1/api-keys", &key).status, 200);
+    assert_eq!(make(&link, b"mode=live").problem(404), "not_found");
+    server.stop();
+    // Where there is a key, no link is printed.
+    assert!(!Server::start(home).stop().contains("/setup/"));
 }
 
 fn the_reference_comes_out_of_the_binary(home: &Home) {
