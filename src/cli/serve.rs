@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -95,6 +96,7 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let secrets = config.stripe_webhook_secret.clone().unwrap_or_default();
     let ids = Ids::random();
     let token = first_key_token(&db, &clock, &ids).await?;
+    let stopping = asked_to_stop();
     out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
     let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
     let limits = Limits::per_second(config.api_rate_limit);
@@ -103,7 +105,7 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     tracing::info!(%address, "serving");
     tokio::select! {
         ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,
-        () = asked_to_stop() => {
+        () = stopping => {
             tracing::info!("stopping");
             service.stop().await;
         }
@@ -111,17 +113,17 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     Ok(())
 }
 
-/// SIGTERM or Ctrl-C.
-pub async fn asked_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
+/// SIGTERM or Ctrl-C, from the call on: whoever is told to stop while starting stops in order, too.
+pub fn asked_to_stop() -> impl Future<Output = ()> {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+            return drop(tokio::signal::ctrl_c().await);
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        Err(_) => drop(interrupt.await),
     }
 }
 

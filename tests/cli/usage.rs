@@ -32,7 +32,8 @@ const COMMANDS: [&str; 21] = [
 #[test]
 fn every_command_helps_with_an_example() {
     let mut home = Home::new(Engine::Sqlite);
-    for command in COMMANDS.into_iter().chain(["api-key list", "api-key revoke", "workspace create", "workspace list"]) {
+    for command in COMMANDS.into_iter().chain(["api-key list", "api-key revoke", "workspace create", "workspace list"])
+    {
         let said = home.run(format!("{command} --help").trim());
         assert_eq!(said.code, Some(0));
         assert!(said.stdout.contains("Example:\n") || command.is_empty(), "{command}");
