@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::{Desk, Refused};
-use crate::domain::terms::Change;
 use crate::program::json::{self, Fault};
 use crate::program::{FileError, Plan, ProgramFile, RepriceClosed, plan};
 use crate::store::StoreError;
@@ -74,9 +73,4 @@ pub(super) fn key_of(fields: &Map<String, Value>) -> Result<&str, Refused> {
         Some(Value::String(key)) => Ok(key.trim()),
         _ => Err(Refused::Faults(vec![Fault { field: "key".to_owned(), detail: "expected a text".to_owned() }])),
     }
-}
-
-/// Whether a plan enters anything.
-pub fn changes(plan: &Plan) -> impl Iterator<Item = &Change> {
-    plan.changes.iter().map(|(_, change)| change)
 }

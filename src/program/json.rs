@@ -7,10 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::fault::{Faults, FileError};
 use super::file::{ProgramFile, parse_with};
-use crate::domain::currency::Currency;
 use crate::domain::terms::{
-    AmountByCurrency, Duration, Earn, Kind, Overrides, Partner, Profile, ProgramTerms, Rule, SecondLevel, Settings,
-    Status, Terms,
+    Duration, Earn, Kind, Overrides, Partner, Profile, ProgramTerms, Rule, SecondLevel, Settings, Status, Terms,
 };
 
 /// A field that cannot be meant.
@@ -227,11 +225,6 @@ fn codes_of(all: &Terms, key: &str) -> Value {
 /// Codes are kept in lower case and known in upper case; ids are neither.
 pub fn spelled(code: &str) -> String {
     if code.starts_with("promo_") { code.to_owned() } else { code.to_uppercase() }
-}
-
-/// Amounts in minor units.
-pub fn amounts(amounts: &AmountByCurrency) -> std::collections::BTreeMap<String, i64> {
-    amounts.iter().map(|(currency, amount): (&Currency, &i64)| (currency.to_string(), *amount)).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::checks;
 use super::describe;
 use super::fault::FileError;
 use super::file::{GroupSection, OverrideSection, PartnerSection, ProgramFile, ProgramSection};
+use super::json::spelled;
 use crate::domain::Time;
 use crate::domain::terms::{
     Change, CodeOwner, ENGINE, Overrides, Partner, PartnerKey, Profile, Program, ProgramKey, ProgramTerms, Rule,
@@ -362,11 +363,6 @@ fn code_line(code: &str, before: Option<&CodeOwner>, after: &CodeOwner) -> Strin
         None => format!("+ code {code} ({})", word(after)),
         Some(before) => format!("~ code {code}: {} → {}", word(before), word(after)),
     }
-}
-
-/// Codes are kept in lower case and known in upper case; ids are neither.
-fn spelled(code: &str) -> String {
-    if code.starts_with("promo_") { code.to_owned() } else { code.to_uppercase() }
 }
 
 fn rule_lines(terms: &ProgramTerms) -> Vec<String> {

@@ -121,6 +121,17 @@ fn a_script_sets_everything_up_and_closes_a_month(home: &Home) {
     assert!(crate::server::until(std::time::Duration::from_secs(10), || booked() > 0), "{}", explained());
     assert_eq!(explained()["decision"]["code"], "credited");
     let amount = explained()["decision"]["amount"].as_i64().unwrap();
+    // What is explained is what the reference says, field by field.
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let schema = |name: &str| fields(&shop.document["components"]["schemas"][name]["properties"]);
+    for (name, value) in [
+        ("Explained", explained()),
+        ("ExplainedPayment", explained()["payment"].clone()),
+        ("ExplainedDecision", explained()["decision"].clone()),
+        ("ExplainedEntry", explained()["entries"][0].clone()),
+    ] {
+        assert_eq!(schema(name), fields(&value), "{name}");
+    }
 
     // A rejection takes back at once, a restoration gives back at once.
     let reason = json!({"reason": "paid with a stolen card"});

@@ -23,7 +23,6 @@ use crate::store::clicks;
 
 /// That a visitor came by a partner. Its id, in Stripe's metadata as `irclickid`, credits the payment to the partner.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[allow(clippy::struct_field_names)] // the API's names
 pub(super) struct Click {
     /// Always `click`.
     #[schema(example = "click")]

@@ -20,7 +20,6 @@ use crate::store::leads::{self, Filter, StoredLead};
 
 /// An e-mail or a customer key, tied to a partner or to a click: payments of that buyer are credited to the partner.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[allow(clippy::struct_field_names)] // the API's names
 pub(super) struct Lead {
     /// Always `lead`.
     #[schema(example = "lead")]

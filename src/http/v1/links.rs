@@ -19,7 +19,6 @@ use crate::store::{links, workspaces};
 
 /// A link: whoever follows it comes to its target, with a click id of its partner's.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[allow(clippy::struct_field_names)] // the API's names
 pub(super) struct Link {
     /// Always `link`.
     #[schema(example = "link")]

@@ -110,6 +110,8 @@ fn sentence(code: &str) -> &'static str {
 pub(super) struct Explained {
     payment: ExplainedPayment,
     decision: ExplainedDecision,
+    /// Who earns beside the partner who is credited.
+    shares: Vec<ExplainedShare>,
     /// Evidence, rule and arithmetic, a sentence a line.
     trace: Vec<String>,
     /// Its lines in the ledger.
@@ -157,11 +159,26 @@ struct ExplainedDecision {
 
 #[derive(ToSchema)]
 #[allow(dead_code)]
+struct ExplainedShare {
+    partner_key: String,
+    program: String,
+    /// Which part of the payment's commission.
+    #[schema(example = "level_2")]
+    component: String,
+    /// Owed now, minor units.
+    amount: i64,
+    currency: String,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code)]
 struct ExplainedEntry {
     entry_id: String,
     kind: String,
     partner_key: String,
     program: Option<String>,
+    /// `direct` or `level_2`: which part of the payment's commission.
+    component: String,
     /// Signed, in minor units.
     amount: i64,
     currency: String,
