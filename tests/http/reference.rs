@@ -121,17 +121,7 @@ fn a_script_sets_everything_up_and_closes_a_month(home: &Home) {
     assert!(crate::server::until(std::time::Duration::from_secs(10), || booked() > 0), "{}", explained());
     assert_eq!(explained()["decision"]["code"], "credited");
     let amount = explained()["decision"]["amount"].as_i64().unwrap();
-    // What is explained is what the reference says, field by field.
-    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let schema = |name: &str| fields(&shop.document["components"]["schemas"][name]["properties"]);
-    for (name, value) in [
-        ("Explained", explained()),
-        ("ExplainedPayment", explained()["payment"].clone()),
-        ("ExplainedDecision", explained()["decision"].clone()),
-        ("ExplainedEntry", explained()["entries"][0].clone()),
-    ] {
-        assert_eq!(schema(name), fields(&value), "{name}");
-    }
+    is_as_the_reference_says(&shop, &explained());
 
     // A rejection takes back at once, a restoration gives back at once.
     let reason = json!({"reason": "paid with a stolen card"});
@@ -188,4 +178,18 @@ fn a_script_sets_everything_up_and_closes_a_month(home: &Home) {
     assert_eq!(operator.ok("list_partners", &[], &Value::Null)["data"], json!([]));
     assert_eq!(operator.call("explain_payment", &[("reference", "in_1")], &Value::Null).status, 404);
     assert!(!server.stop().contains("cb_live_"), "keys are never logged");
+}
+
+/// What is explained is what the reference says, field by field.
+fn is_as_the_reference_says(shop: &Client<'_>, explained: &Value) {
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for (name, value) in [
+        ("Explained", explained),
+        ("ExplainedPayment", &explained["payment"]),
+        ("ExplainedDecision", &explained["decision"]),
+        ("ExplainedEntry", &explained["entries"][0]),
+    ] {
+        let schema = &shop.document["components"]["schemas"][name]["properties"];
+        assert_eq!(fields(schema), fields(value), "{name}");
+    }
 }
