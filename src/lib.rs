@@ -8,7 +8,7 @@
 //! 3. [`ledger`]: `record` (events to facts) and `settle` (facts to entries), in batches.
 //! 4. [`payouts`]: a month's batch and its files; [`imports`]: another tool's exports, moving in.
 //! 5. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
-//! 6. [`store`]: the only room that knows a database.
+//! 6. [`stripe_api`]: calls out to Stripe. [`store`]: the only room that knows a database.
 //!
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
@@ -27,4 +27,5 @@ pub mod program;
 pub mod sample;
 pub mod store;
 pub mod stripe;
+pub mod stripe_api;
 pub mod worker;
