@@ -22,6 +22,7 @@ pub mod ids;
 pub mod imports;
 pub mod intake;
 pub mod ledger;
+pub mod paying;
 pub mod payouts;
 pub mod program;
 pub mod sample;

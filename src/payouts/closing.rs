@@ -21,7 +21,7 @@ use crate::store::audit::By;
 use crate::store::batches::{self, Batch, NewBatch};
 use crate::store::entries::{Booked, Entry};
 use crate::store::payouts::{self, NewPayout, Payout};
-use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, tiers};
+use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, stripe_accounts, tiers};
 
 /// Partners that are netted in one transaction.
 const PAGE: i64 = 50;
@@ -205,11 +205,20 @@ impl Closing {
     /// What Stripe said of the accounts of some partners who are paid by it.
     async fn readiness(
         &self,
-        _tx: &mut Tx,
-        _workspace: WorkspaceId,
-        _partners: &[String],
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        partners: &[String],
     ) -> Result<HashMap<String, Readiness>, StoreError> {
-        Ok(HashMap::default())
+        let methods = partners.iter().filter_map(|key| self.terms.partners.get(key)?.profile.payout.as_ref());
+        let accounts: Vec<&str> = methods
+            .filter(|payout| payout.method == Method::Stripe)
+            .filter_map(|payout| payout.account.as_deref())
+            .collect();
+        let known = stripe_accounts::of(tx, workspace, self.mode, accounts).await?;
+        let readiness = |known: &stripe_accounts::Readiness| {
+            if known.is_ready() { Readiness::Ready } else { Readiness::NotReady }
+        };
+        Ok(known.iter().map(|(account, known)| (account.clone(), readiness(known))).collect())
     }
 
     /// Books what currencies cannot pay out: one half belongs to the payout, the other is the next month's. It could be

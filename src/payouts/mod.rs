@@ -1,4 +1,4 @@
-//! A month's payouts and their files.
+//! A month's payouts: their batch, their files, their transfers.
 
 pub mod batch;
 pub mod closing;
@@ -7,3 +7,4 @@ mod error;
 pub mod generic;
 pub mod outcome;
 pub mod rows;
+pub mod transfers;
