@@ -3,7 +3,7 @@
 pub mod batch;
 pub mod closing;
 pub mod csv_cell;
-mod error;
+pub mod error;
 pub mod generic;
 pub mod outcome;
 pub mod rows;
