@@ -2,5 +2,8 @@
 
 pub mod batch;
 pub mod csv_cell;
+pub mod formats;
 pub mod generic;
+pub mod item;
+pub mod marks;
 pub mod rows;
