@@ -6,4 +6,5 @@ pub mod formats;
 pub mod generic;
 pub mod item;
 pub mod marks;
+pub mod readback;
 pub mod rows;
