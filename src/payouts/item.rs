@@ -1,6 +1,9 @@
 //! What a payment file says of one payout.
 
 use crate::domain::currency::Currency;
+use crate::domain::terms::Profile;
+use crate::store::StoreError;
+use crate::store::payouts::Payout;
 
 /// A payout on its way into a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,28 @@ pub struct PayItem {
     pub currency: Currency,
     /// What the partner sees, at most 35 characters.
     pub reference: String,
+}
+
+impl PayItem {
+    /// What a file says of a payout.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`] where a frozen row is damaged.
+    pub fn of(payout: &Payout) -> Result<Self, StoreError> {
+        let damaged = |why: String| StoreError::Unreadable { what: "payout", key: payout.payout_id.clone(), why };
+        let profile: Profile = serde_json::from_str(&payout.profile).map_err(|error| damaged(error.to_string()))?;
+        Ok(Self {
+            payout_id: payout.payout_id.clone(),
+            partner_key: payout.partner_key.clone(),
+            name: profile.legal_name.unwrap_or(profile.name),
+            email: profile.email,
+            is_company: profile.vat_id.is_some(),
+            account: payout.destination.clone(),
+            amount: payout.paid_amount,
+            currency: payout.paid_currency()?,
+            reference: payout.reference.clone(),
+        })
+    }
 }
 
 #[cfg(test)]
