@@ -61,7 +61,8 @@ pub fn faults(statement: &Statement) -> Vec<String> {
     }
     for pair in statement.lines.windows(2) {
         if pair[0].entry >= pair[1].entry {
-            faults.push(format!("the entries {} and {} are out of order, or twice there", pair[0].entry, pair[1].entry));
+            faults
+                .push(format!("the entries {} and {} are out of order, or twice there", pair[0].entry, pair[1].entry));
         }
     }
     for line in statement.lines.iter().filter(|line| line.booked_at >= statement.cut_off) {

@@ -56,7 +56,9 @@ pub enum Broken {
     #[error("it is no statement, or not all of it: the last line should be \"sha256\":\"…\"}}")]
     NotSealed,
     /// An editor or a mail program turned the line ends.
-    #[error("its line ends were changed to CR LF on the way: save the attachment itself, or turn them back with `tr -d '\\r'`")]
+    #[error(
+        "its line ends were changed to CR LF on the way: save the attachment itself, or turn them back with `tr -d '\\r'`"
+    )]
     LineEnds,
     /// Something was changed.
     #[error("it was changed after it was frozen: it says SHA-256 {said}, its content has {found}")]

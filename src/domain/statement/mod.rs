@@ -14,8 +14,6 @@
 mod chain;
 mod document;
 mod make;
-#[cfg(test)]
-mod tests;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -280,7 +278,11 @@ impl Statement {
         let partner: String = self
             .partner
             .chars()
-            .map(|character| if character.is_ascii_alphanumeric() || "-_.".contains(character) { character } else { '-' })
+            .map(
+                |character| {
+                    if character.is_ascii_alphanumeric() || "-_.".contains(character) { character } else { '-' }
+                },
+            )
             .collect();
         let test = if self.mode == "live" { "" } else { "-test" };
         format!("statement-{}-{partner}-{}{test}", self.month, self.currency)
