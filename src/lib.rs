@@ -25,6 +25,7 @@ pub mod ledger;
 pub mod payouts;
 pub mod program;
 pub mod sample;
+pub mod statements;
 pub mod store;
 pub mod stripe;
 pub mod worker;

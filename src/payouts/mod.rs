@@ -4,7 +4,6 @@ pub mod batch;
 pub mod closing;
 pub mod csv_cell;
 pub mod error;
-mod error;
 pub mod formats;
 pub mod generic;
 pub mod item;
