@@ -138,6 +138,9 @@ CREATE TABLE payments (
     decided_at BIGINT NOT NULL,
     merged_into TEXT COLLATE "C",
     stripe_customer TEXT COLLATE "C",
+    base BIGINT NOT NULL,
+    rate TEXT COLLATE "C",
+    product TEXT COLLATE "C",
     refs TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (workspace_id, payment_id)
 );
@@ -315,9 +318,16 @@ CREATE TABLE batches (
     period_start_at BIGINT NOT NULL,
     period_end_at BIGINT NOT NULL,
     cut_off_at BIGINT NOT NULL,
+    terms_seq BIGINT NOT NULL,
+    before_id TEXT COLLATE "C",
+    closed_up_to TEXT COLLATE "C",
     status TEXT COLLATE "C" NOT NULL,
     closed_at BIGINT NOT NULL,
+    closed_by TEXT COLLATE "C" NOT NULL,
     approved_at BIGINT,
+    approved_by TEXT COLLATE "C",
+    pay_asked_at BIGINT,
+    paused TEXT COLLATE "C",
     paid_at BIGINT,
     PRIMARY KEY (workspace_id, batch_id),
     UNIQUE (workspace_id, mode, month)
@@ -343,16 +353,30 @@ CREATE TABLE payouts (
     minimum BIGINT NOT NULL,
     entry_count BIGINT NOT NULL,
     commission_count BIGINT NOT NULL,
+    paid_amount BIGINT NOT NULL,
+    paid_currency TEXT COLLATE "C" NOT NULL,
+    fx_rate TEXT COLLATE "C",
+    fx_day TEXT COLLATE "C",
+    fx_source TEXT COLLATE "C",
     reason TEXT COLLATE "C",
     reference TEXT COLLATE "C" NOT NULL,
     profile TEXT COLLATE "C" NOT NULL,
+    file_id TEXT COLLATE "C",
+    attempt BIGINT NOT NULL,
+    leased_until BIGINT,
+    leased_by TEXT COLLATE "C",
     sent_at BIGINT,
     settled_at BIGINT,
     external_id TEXT COLLATE "C",
     failure_reason TEXT COLLATE "C",
+    returned BIGINT NOT NULL,
+    returned_paid BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, payout_id),
     UNIQUE (workspace_id, batch_id, partner_key, currency, method)
 );
+CREATE INDEX payouts_of_partner ON payouts (workspace_id, mode, partner_key, payout_id);
+CREATE INDEX payouts_by_external_id ON payouts (workspace_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX payouts_of_file ON payouts (workspace_id, file_id) WHERE file_id IS NOT NULL;
 
 -- Which entries a payout pays; each at most once while it lives.
 CREATE TABLE payout_entries (
@@ -363,6 +387,133 @@ CREATE TABLE payout_entries (
     PRIMARY KEY (workspace_id, payout_id, entry_id)
 );
 CREATE UNIQUE INDEX payout_entries_live ON payout_entries (workspace_id, entry_id) WHERE live = 1;
+
+-- Every try at a Stripe transfer, written before the call: the key under which Stripe does it once.
+CREATE TABLE transfer_attempts (
+    workspace_id BIGINT NOT NULL,
+    payout_id TEXT COLLATE "C" NOT NULL,
+    attempt BIGINT NOT NULL,
+    idempotency_key TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    tries BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    tried_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    code TEXT COLLATE "C",
+    message TEXT COLLATE "C",
+    PRIMARY KEY (workspace_id, payout_id, attempt),
+    UNIQUE (workspace_id, idempotency_key)
+);
+
+-- What Stripe says of partners' connected accounts.
+CREATE TABLE stripe_accounts (
+    workspace_id BIGINT NOT NULL,
+    mode BIGINT NOT NULL,
+    account TEXT COLLATE "C" NOT NULL,
+    transfers TEXT COLLATE "C" NOT NULL,
+    missing TEXT COLLATE "C" NOT NULL,
+    said_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, mode, account)
+);
+
+-- Links by which partners open a connected account; `hash` is the SHA-256 of the token.
+CREATE TABLE onboardings (
+    workspace_id BIGINT NOT NULL,
+    hash TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C",
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    completed_at BIGINT,
+    PRIMARY KEY (workspace_id, hash)
+);
+-- A visitor shows a token and no workspace.
+CREATE INDEX onboardings_by_hash ON onboardings (hash);
+
+-- Payment files, as they were made the first time: a file that is asked for again is the same to the byte.
+CREATE TABLE payout_files (
+    workspace_id BIGINT NOT NULL,
+    file_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    batch_id TEXT COLLATE "C" NOT NULL,
+    format TEXT COLLATE "C" NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    part BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    row_count BIGINT NOT NULL,
+    total BIGINT NOT NULL,
+    sha256 TEXT COLLATE "C" NOT NULL,
+    content BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, file_id),
+    UNIQUE (workspace_id, batch_id, format, currency, part)
+);
+
+-- Reference rates: units of the currency for one euro, as published for a day.
+CREATE TABLE fx_rates (
+    workspace_id BIGINT NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    day TEXT COLLATE "C" NOT NULL,
+    rate TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    entered_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, currency, day)
+);
+
+-- A partner's month in one currency, frozen at the close: `document` is what `hash` was made of, compressed.
+CREATE TABLE statements (
+    workspace_id BIGINT NOT NULL,
+    statement_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    batch_id TEXT COLLATE "C" NOT NULL,
+    month TEXT COLLATE "C" NOT NULL,
+    partner_key TEXT COLLATE "C" NOT NULL,
+    currency TEXT COLLATE "C" NOT NULL,
+    opening BIGINT NOT NULL,
+    earned BIGINT NOT NULL,
+    reversed BIGINT NOT NULL,
+    adjusted BIGINT NOT NULL,
+    paid BIGINT NOT NULL,
+    closing BIGINT NOT NULL,
+    line_count BIGINT NOT NULL,
+    cut_off_at BIGINT NOT NULL,
+    hash TEXT COLLATE "C" NOT NULL,
+    previous_hash TEXT COLLATE "C",
+    document BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, statement_id),
+    UNIQUE (workspace_id, mode, partner_key, currency, month)
+);
+CREATE INDEX statements_of_batch ON statements (workspace_id, batch_id, partner_key, currency);
+
+-- The outbox: mails, written before they are sent, and what became of each.
+CREATE TABLE mails (
+    workspace_id BIGINT NOT NULL,
+    mail_id TEXT COLLATE "C" NOT NULL,
+    mode BIGINT NOT NULL,
+    natural_key TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    object_id TEXT COLLATE "C" NOT NULL,
+    batch_id TEXT COLLATE "C",
+    partner_key TEXT COLLATE "C",
+    recipient TEXT COLLATE "C" NOT NULL,
+    message_id TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    tries BIGINT NOT NULL,
+    next_try_at BIGINT,
+    leased_by TEXT COLLATE "C",
+    error TEXT COLLATE "C",
+    created_at BIGINT NOT NULL,
+    sent_at BIGINT,
+    PRIMARY KEY (workspace_id, mail_id),
+    UNIQUE (workspace_id, natural_key)
+);
+CREATE INDEX mails_due ON mails (workspace_id, next_try_at, mail_id) WHERE next_try_at IS NOT NULL;
+CREATE INDEX mails_of_book ON mails (workspace_id, mode, mail_id);
+CREATE INDEX mails_of_batch ON mails (workspace_id, batch_id, mail_id) WHERE batch_id IS NOT NULL;
 
 -- Keys of the JSON API. A key itself is shown once and never kept: `hash` is the SHA-256 of it.
 CREATE TABLE api_keys (
@@ -450,7 +601,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'unread', 'unrecorded', 'customers', 'facts', 'refs', 'clues', 'payments',
                                 'payment_refs', 'entries', 'balances', 'clicks', 'links', 'leads', 'payouts',
-                                'payout_entries', 'audit_log', 'idempotency', 'adjustments', 'contributions'] LOOP
+                                'payout_entries', 'audit_log', 'idempotency', 'adjustments', 'contributions', 'statements', 'mails'] LOOP
         EXECUTE format('ALTER TABLE %I ALTER COLUMN workspace_id SET (n_distinct = 1)', name);
     END LOOP;
 END $$;

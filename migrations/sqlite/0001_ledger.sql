@@ -135,6 +135,9 @@ CREATE TABLE payments (
     decided_at INTEGER NOT NULL,
     merged_into TEXT,
     stripe_customer TEXT,
+    base INTEGER NOT NULL,
+    rate TEXT,
+    product TEXT,
     refs TEXT NOT NULL,
     PRIMARY KEY (workspace_id, payment_id)
 ) STRICT, WITHOUT ROWID;
@@ -312,9 +315,16 @@ CREATE TABLE batches (
     period_start_at INTEGER NOT NULL,
     period_end_at INTEGER NOT NULL,
     cut_off_at INTEGER NOT NULL,
+    terms_seq INTEGER NOT NULL,
+    before_id TEXT,
+    closed_up_to TEXT,
     status TEXT NOT NULL,
     closed_at INTEGER NOT NULL,
+    closed_by TEXT NOT NULL,
     approved_at INTEGER,
+    approved_by TEXT,
+    pay_asked_at INTEGER,
+    paused TEXT,
     paid_at INTEGER,
     PRIMARY KEY (workspace_id, batch_id),
     UNIQUE (workspace_id, mode, month)
@@ -340,16 +350,30 @@ CREATE TABLE payouts (
     minimum INTEGER NOT NULL,
     entry_count INTEGER NOT NULL,
     commission_count INTEGER NOT NULL,
+    paid_amount INTEGER NOT NULL,
+    paid_currency TEXT NOT NULL,
+    fx_rate TEXT,
+    fx_day TEXT,
+    fx_source TEXT,
     reason TEXT,
     reference TEXT NOT NULL,
     profile TEXT NOT NULL,
+    file_id TEXT,
+    attempt INTEGER NOT NULL,
+    leased_until INTEGER,
+    leased_by TEXT,
     sent_at INTEGER,
     settled_at INTEGER,
     external_id TEXT,
     failure_reason TEXT,
+    returned INTEGER NOT NULL,
+    returned_paid INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, payout_id),
     UNIQUE (workspace_id, batch_id, partner_key, currency, method)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX payouts_of_partner ON payouts (workspace_id, mode, partner_key, payout_id);
+CREATE INDEX payouts_by_external_id ON payouts (workspace_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX payouts_of_file ON payouts (workspace_id, file_id) WHERE file_id IS NOT NULL;
 
 -- Which entries a payout pays; each at most once while it lives.
 CREATE TABLE payout_entries (
@@ -360,6 +384,133 @@ CREATE TABLE payout_entries (
     PRIMARY KEY (workspace_id, payout_id, entry_id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX payout_entries_live ON payout_entries (workspace_id, entry_id) WHERE live = 1;
+
+-- Every try at a Stripe transfer, written before the call: the key under which Stripe does it once.
+CREATE TABLE transfer_attempts (
+    workspace_id INTEGER NOT NULL,
+    payout_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    tried_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    code TEXT,
+    message TEXT,
+    PRIMARY KEY (workspace_id, payout_id, attempt),
+    UNIQUE (workspace_id, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
+-- What Stripe says of partners' connected accounts.
+CREATE TABLE stripe_accounts (
+    workspace_id INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    transfers TEXT NOT NULL,
+    missing TEXT NOT NULL,
+    said_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, mode, account)
+) STRICT, WITHOUT ROWID;
+
+-- Links by which partners open a connected account; `hash` is the SHA-256 of the token.
+CREATE TABLE onboardings (
+    workspace_id INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    partner_key TEXT NOT NULL,
+    account TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    completed_at INTEGER,
+    PRIMARY KEY (workspace_id, hash)
+) STRICT, WITHOUT ROWID;
+-- A visitor shows a token and no workspace.
+CREATE INDEX onboardings_by_hash ON onboardings (hash);
+
+-- Payment files, as they were made the first time: a file that is asked for again is the same to the byte.
+CREATE TABLE payout_files (
+    workspace_id INTEGER NOT NULL,
+    file_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    batch_id TEXT NOT NULL,
+    format TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    row_count INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    content BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    PRIMARY KEY (workspace_id, file_id),
+    UNIQUE (workspace_id, batch_id, format, currency, part)
+) STRICT, WITHOUT ROWID;
+
+-- Reference rates: units of the currency for one euro, as published for a day.
+CREATE TABLE fx_rates (
+    workspace_id INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    day TEXT NOT NULL,
+    rate TEXT NOT NULL,
+    source TEXT NOT NULL,
+    entered_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, currency, day)
+) STRICT, WITHOUT ROWID;
+
+-- A partner's month in one currency, frozen at the close: `document` is what `hash` was made of, compressed.
+CREATE TABLE statements (
+    workspace_id INTEGER NOT NULL,
+    statement_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    batch_id TEXT NOT NULL,
+    month TEXT NOT NULL,
+    partner_key TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    opening INTEGER NOT NULL,
+    earned INTEGER NOT NULL,
+    reversed INTEGER NOT NULL,
+    adjusted INTEGER NOT NULL,
+    paid INTEGER NOT NULL,
+    closing INTEGER NOT NULL,
+    line_count INTEGER NOT NULL,
+    cut_off_at INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    previous_hash TEXT,
+    document BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, statement_id),
+    UNIQUE (workspace_id, mode, partner_key, currency, month)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX statements_of_batch ON statements (workspace_id, batch_id, partner_key, currency);
+
+-- The outbox: mails, written before they are sent, and what became of each.
+CREATE TABLE mails (
+    workspace_id INTEGER NOT NULL,
+    mail_id TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    natural_key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    batch_id TEXT,
+    partner_key TEXT,
+    recipient TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    next_try_at INTEGER,
+    leased_by TEXT,
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    sent_at INTEGER,
+    PRIMARY KEY (workspace_id, mail_id),
+    UNIQUE (workspace_id, natural_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mails_due ON mails (workspace_id, next_try_at, mail_id) WHERE next_try_at IS NOT NULL;
+CREATE INDEX mails_of_book ON mails (workspace_id, mode, mail_id);
+CREATE INDEX mails_of_batch ON mails (workspace_id, batch_id, mail_id) WHERE batch_id IS NOT NULL;
 
 -- Keys of the JSON API. A key itself is shown once and never kept: `hash` is the SHA-256 of it.
 CREATE TABLE api_keys (
@@ -481,6 +632,17 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('leads', 'leads', '1000000 1000000 1'),
     ('leads', 'sqlite_autoindex_leads_2', '1000000 1000000 1'),
     ('payouts', 'payouts', '1000000 1000000 1'),
+    ('payouts', 'payouts_of_partner', '1000000 1000000 1000000 50 1'),
+    ('payouts', 'payouts_by_external_id', '1000000 1000000 1'),
+    ('payouts', 'payouts_of_file', '1000000 1000000 500'),
+    ('statements', 'statements', '1000000 1000000 1'),
+    ('statements', 'statements_of_batch', '1000000 1000000 10000 2 1'),
+    ('statements', 'sqlite_autoindex_statements_2', '1000000 1000000 1000000 50 25 1'),
+    ('mails', 'mails', '1000000 1000000 1'),
+    ('mails', 'mails_due', '1000000 1000000 2 1'),
+    ('mails', 'mails_of_book', '1000000 1000000 1000000 1'),
+    ('mails', 'mails_of_batch', '1000000 1000000 10000 1'),
+    ('mails', 'sqlite_autoindex_mails_2', '1000000 1000000 1'),
     ('payouts', 'sqlite_autoindex_payouts_2', '1000000 1000000 2 2 2 1'),
     ('payout_entries', 'payout_entries_live', '1000000 1000000 1'),
     ('payout_entries', 'payout_entries', '1000000 1000000 2 1'),

@@ -11,6 +11,7 @@ pub mod email;
 pub mod entry;
 pub mod evidence;
 pub mod facts;
+pub mod fx;
 pub mod history;
 pub mod joining;
 pub mod lead;

@@ -4,8 +4,8 @@ use crate::domain::Time;
 use crate::domain::mask::mask;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{
-    AmountByCurrency, Base, CreditBy, Duration, Earn, EmailMatch, EvidenceKind, Kind, MetadataField, PayoutMethod,
-    PriceBy, Profile, ProgramTerms, Rule, SecondLevel, SecondLevelOf, SelfReferral, Settings, Status, TierSteps, Tiers,
+    AmountByCurrency, AutoClose, Base, CreditBy, CustomersShown, Duration, Earn, EmailMatch, EvidenceKind, Kind, MailSettings, MetadataField, MonthEnd, PayoutMethod,
+    PriceBy, Profile, ProgramTerms, Rule, SecondLevel, SecondLevelOf, SelfReferral, SendStatements, Settings, Status, TierSteps, Tiers,
     Touch, TrialConversion,
 };
 
@@ -75,8 +75,37 @@ pub(super) fn settings(settings: &Settings) -> Words {
         ("metadata_aliases", if aliases.is_empty() { NONE.to_owned() } else { aliases.join(", ") }),
         ("evidence_order", order.join(", ")),
         ("account", text(settings.account.as_ref())),
+        ("month_end", month_end(&settings.month_end)),
+        ("mail", mail(&settings.mail)),
+        ("sepa", settings.sepa.as_ref().map_or_else(|| NONE.to_owned(), |debtor| mask(&debtor.iban))),
+        ("wise_source_currency", text(settings.wise_source_currency.map(|currency| currency.to_string()).as_ref())),
         ("base_currency", text(settings.base_currency.map(|currency| currency.to_string()).as_ref())),
     ]
+}
+
+/// `draft on day 3 at 9:00, four eyes`
+fn month_end(month_end: &MonthEnd) -> String {
+    let MonthEnd { close, day, hour, approve_below, four_eyes, tax_form_required } = month_end;
+    let mut words = vec![match close {
+        AutoClose::Off => "closed by hand".to_owned(),
+        AutoClose::Draft => format!("closed on day {day} at {hour}:00"),
+        AutoClose::Approve => {
+            format!("closed on day {day} at {hour}:00, approved below {}", amounts(approve_below))
+        }
+    }];
+    words.extend(four_eyes.then(|| "four eyes".to_owned()));
+    words.extend(tax_form_required.then(|| "tax form required".to_owned()));
+    words.join(", ")
+}
+
+fn mail(mail: &MailSettings) -> String {
+    let MailSettings { from, reply_to, bounce, list_id, owner, statements, payout_notices } = mail;
+    let named = [("from", from), ("reply to", reply_to), ("bounces to", bounce), ("list", list_id), ("owner", owner)];
+    let mut words: Vec<String> =
+        named.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect();
+    words.extend((*statements == SendStatements::OnApproval).then(|| "statements on approval".to_owned()));
+    words.extend(payout_notices.then(|| "payout notices".to_owned()));
+    if words.is_empty() { NONE.to_owned() } else { words.join(", ") }
 }
 
 fn evidence(kind: EvidenceKind) -> &'static str {
@@ -111,6 +140,8 @@ pub(super) fn profile(profile: &Profile) -> Words {
         ("VAT id", text(profile.vat_id.as_ref())),
         ("minimum payout", amounts(&profile.minimum_payout)),
         ("on hold", yes_no(profile.on_hold)),
+        ("locale", text(profile.locale.as_ref())),
+        ("tax form", text(profile.tax_form.as_ref())),
         ("note", text(profile.note.as_deref().map(one_line).as_ref())),
     ]
 }
@@ -137,8 +168,18 @@ pub(super) fn terms(terms: &ProgramTerms) -> Words {
         ("trial_conversion", word(terms.trial_conversion == TrialConversion::First, "first", "recurring")),
         ("self_referral", self_referral(terms.self_referral).to_owned()),
         ("self_referral_match", email_match(terms.self_referral_match).to_owned()),
+        ("statement_customers", customers_shown(terms.statement_customers).to_owned()),
+        ("statement_refused", yes_no(terms.statement_refused)),
         ("second_level", terms.second_level.as_ref().map_or_else(|| NONE.to_owned(), second_level)),
     ]
+}
+
+fn customers_shown(shown: CustomersShown) -> &'static str {
+    match shown {
+        CustomersShown::Pseudonym => "pseudonym",
+        CustomersShown::Id => "id",
+        CustomersShown::Hidden => "hidden",
+    }
 }
 
 fn self_referral(setting: SelfReferral) -> &'static str {

@@ -103,6 +103,10 @@ pub fn settings(settings: &Settings) -> Value {
         "metadata_aliases": settings.metadata_aliases,
         "evidence_order": settings.evidence_order,
         "account": settings.account,
+        "month_end": settings.month_end,
+        "mail": settings.mail,
+        "sepa": settings.sepa,
+        "wise_source_currency": settings.wise_source_currency,
     })
 }
 
@@ -171,7 +175,7 @@ fn delay(seconds: i64) -> String {
 
 /// A partner as the reader takes it: profile, status, group, programs, codes, overrides.
 pub fn partner(all: &Terms, key: &str, partner: &Partner) -> Value {
-    let Profile { name, email, legal_name, country, tax_id, vat_id, payout, minimum_payout, on_hold, note } =
+    let Profile { name, email, legal_name, country, tax_id, vat_id, payout, minimum_payout, on_hold, note, locale, tax_form } =
         &partner.profile;
     let programs = partner.enrollments.iter().filter(|(_, status)| status.latest() == Some(&Status::Active));
     let programs: Vec<&String> = programs.map(|(program, _)| program).collect();
@@ -188,6 +192,8 @@ pub fn partner(all: &Terms, key: &str, partner: &Partner) -> Value {
         "minimum_payout": minimum_payout,
         "on_hold": on_hold,
         "note": note,
+        "locale": locale,
+        "tax_form": tax_form,
         "status": partner.status.latest().copied().unwrap_or_default(),
         "group": partner.group.latest().cloned().flatten(),
         "recruited_by": partner.recruiter.latest().cloned().flatten(),

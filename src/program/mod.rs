@@ -22,6 +22,7 @@ pub use plan::{Plan, RepriceClosed, plan};
 pub(crate) mod fields {
     pub(crate) use super::read::PROGRAM;
     pub(crate) use super::read::group::GROUP;
+    pub(crate) use super::read::month_end::{MAIL, MONTH_END, SEPA};
     pub(crate) use super::read::overriding::OVERRIDE;
     pub(crate) use super::read::partner::PARTNER;
     pub(crate) use super::read::rule::RULE;

@@ -279,6 +279,8 @@ impl Planner<'_> {
             payout: section.payout.clone().or_else(|| before.payout.clone()),
             on_hold: section.on_hold.unwrap_or(before.on_hold),
             note: section.profile.note.clone().or_else(|| before.note.clone()),
+            locale: section.profile.locale.clone().or_else(|| before.locale.clone()),
+            tax_form: section.profile.tax_form.clone().or_else(|| before.tax_form.clone()),
             ..section.profile.clone()
         };
         if known.is_some() && profile == before {

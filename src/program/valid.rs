@@ -121,6 +121,55 @@ pub fn email(value: &str) -> Result<String, String> {
     Ok(email)
 }
 
+/// A sender: an address, or a name and an address in angle brackets. As it was written, on one line.
+pub fn mailbox(value: &str) -> Result<String, String> {
+    let mailbox = text(value, "a sender")?;
+    let address = match mailbox.split_once('<') {
+        Some((_, rest)) => rest.strip_suffix('>').unwrap_or_default(),
+        None => &mailbox,
+    };
+    email(address).map_err(|_| "is no sender: expected one such as \"Acme <pay@acme.example>\"".to_owned())?;
+    Ok(mailbox)
+}
+
+/// What `List-Id` names a list by: a domain of the merchant's.
+pub fn list_id(value: &str) -> Result<String, String> {
+    let id = text(value, "a List-Id")?;
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    if id.contains('.') && id.split('.').all(is_label) {
+        Ok(id)
+    } else {
+        Err(format!("{id:?} is no List-Id: expected a name such as \"partners.acme.example\""))
+    }
+}
+
+/// A bank's BIC: 8 or 11 letters and digits, in upper case.
+pub fn bic(value: &str) -> Result<String, String> {
+    let bic = text(value, "a BIC")?.to_ascii_uppercase();
+    if matches!(bic.len(), 8 | 11) && bic.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        Ok(bic)
+    } else {
+        Err(format!("{bic:?} is no BIC: expected 8 or 11 letters and digits"))
+    }
+}
+
+/// A BCP 47 language tag, by its form alone: whoever writes in it falls back to what it knows.
+pub fn locale(value: &str) -> Result<String, String> {
+    let tag = text(value, "a language tag")?;
+    let mut parts = tag.split('-');
+    let language = parts.next().is_some_and(|part| {
+        matches!(part.len(), 2 | 3) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+    });
+    if language && parts.all(|part| matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    {
+        Ok(tag)
+    } else {
+        Err(format!("{tag:?} is no language tag: expected one such as \"de-AT\""))
+    }
+}
+
 /// An ISO 3166 country of two letters, in upper case.
 pub fn country(value: &str) -> Result<String, String> {
     let country = text(value, "a country")?;

@@ -17,6 +17,7 @@ pub mod customers;
 pub mod entries;
 pub mod events;
 pub mod facts;
+pub mod fx_rates;
 pub mod idempotency;
 pub mod leads;
 pub mod links;

@@ -6,6 +6,7 @@
 
 mod change;
 mod dated;
+mod month_end;
 mod partner;
 mod program;
 mod settings;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict, Whose};
 pub use dated::Dated;
+pub use month_end::{AutoClose, CustomersShown, MailSettings, MonthEnd, SendStatements, SepaDebtor};
 pub use partner::{ByHand, Group, Method, Overrides, Partner, PayoutMethod, Profile};
 pub use program::{
     Base, CreditBy, Duration, Earn, EmailMatch, Kind, PriceBy, Program, ProgramTerms, Rule, SecondLevel, SecondLevelOf,

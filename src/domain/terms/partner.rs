@@ -34,6 +34,12 @@ pub struct Profile {
     pub on_hold: bool,
     /// What the merchant wants to remember of them; no partner sees it.
     pub note: Option<String>,
+    /// BCP 47 language tag (`de-AT`) by which money and dates are written to them; `en` when `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// The tax form that the merchant has of them, in the merchant's words (`W-9`, `W-8BEN 2026`); none when `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_form: Option<String>,
 }
 
 /// How a partner is paid.

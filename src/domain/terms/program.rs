@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::dated::Dated;
+use super::month_end::CustomersShown;
 use super::{AmountByCurrency, PartnerKey, Tiers};
 use crate::domain::Time;
 
@@ -46,6 +47,10 @@ pub struct ProgramTerms {
     /// What whoever recruited the partner earns on top; nothing when `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_level: Option<SecondLevel>,
+    /// What statements show of customers.
+    pub statement_customers: CustomersShown,
+    /// Whether statements also list the payments that earned nothing, with the reason.
+    pub statement_refused: bool,
     /// First match wins, line by line.
     pub rules: Vec<Rule>,
 }
@@ -64,6 +69,8 @@ impl Default for ProgramTerms {
             self_referral: SelfReferral::Refuse,
             self_referral_match: EmailMatch::Normalized,
             second_level: None,
+            statement_customers: CustomersShown::Pseudonym,
+            statement_refused: false,
             rules: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::month_end::{MailSettings, MonthEnd, SepaDebtor};
 use super::AmountByCurrency;
 use crate::domain::currency::Currency;
 
@@ -68,6 +69,14 @@ pub struct Settings {
     pub account: Option<String>,
     /// The currency that reports add up in; each currency stands by itself where it is `None`. It moves no entry.
     pub base_currency: Option<Currency>,
+    /// When months are closed, and who must agree.
+    pub month_end: MonthEnd,
+    /// Who sends mail to partners, and when.
+    pub mail: MailSettings,
+    /// Whose account pays SEPA credit transfers.
+    pub sepa: Option<SepaDebtor>,
+    /// The currency of the balance that pays Wise's batches; the payout's own where it is `None`.
+    pub wise_source_currency: Option<Currency>,
 }
 
 impl Default for Settings {
@@ -81,6 +90,10 @@ impl Default for Settings {
             evidence_order: EvidenceKind::DEFAULT_ORDER.to_vec(),
             account: None,
             base_currency: None,
+            month_end: MonthEnd::default(),
+            mail: MailSettings::default(),
+            sepa: None,
+            wise_source_currency: None,
         }
     }
 }

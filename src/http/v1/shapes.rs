@@ -46,6 +46,11 @@ pub(super) struct ProgramTerms {
     self_referral_match: Option<String>,
     /// What the partner who recruited a partner earns on that partner's sales.
     second_level: Option<SecondLevel>,
+    /// What statements show of customers: `pseudonym`, `id` or `hidden`.
+    #[schema(example = "pseudonym")]
+    statement_customers: Option<String>,
+    /// Whether statements also list the payments that earned nothing, with the reason.
+    statement_refused: Option<bool>,
     /// First match wins, line by line.
     rules: Option<Vec<Rule>>,
 }
@@ -212,6 +217,12 @@ pub(super) struct PartnerFields {
     payout: Option<PayoutMethod>,
     /// The merchant's note, which the partner never sees.
     note: Option<String>,
+    /// Language tag by which money and dates are written to them.
+    #[schema(example = "de-AT")]
+    locale: Option<String>,
+    /// The tax form that the merchant has of them.
+    #[schema(example = "W-9")]
+    tax_form: Option<String>,
     /// Rules of their own.
     overrides: Option<Vec<Override>>,
 }
@@ -237,6 +248,66 @@ pub(super) struct WorkspaceSettings {
     evidence_order: Option<Vec<String>>,
     /// The Stripe account (`acct_…`) it is for: events that name another are ignored.
     account: Option<String>,
+    month_end: Option<MonthEnd>,
+    mail: Option<MailSettings>,
+    sepa: Option<SepaDebtor>,
+    /// The currency of the balance that pays Wise's batches.
+    #[schema(example = "eur")]
+    wise_source_currency: Option<String>,
+}
+
+/// When months are closed, and who must agree.
+#[derive(ToSchema)]
+pub(super) struct MonthEnd {
+    /// What the service does by itself: `off`, `draft` (close) or `approve` (close, and approve below a limit).
+    #[schema(example = "draft")]
+    close: Option<String>,
+    /// On which day of the next month; 3.
+    #[schema(minimum = 1, maximum = 28)]
+    day: Option<u32>,
+    /// At which hour of the workspace's clock; 9.
+    #[schema(minimum = 0, maximum = 23)]
+    hour: Option<u32>,
+    /// The totals that it may approve by itself, by currency.
+    approve_below: Option<Amounts>,
+    /// Whether whoever approves must be somebody else than who closed.
+    four_eyes: Option<bool>,
+    /// Whether a partner without a tax form is not paid.
+    tax_form_required: Option<bool>,
+}
+
+/// Who sends mail to partners, and when.
+#[derive(ToSchema)]
+pub(super) struct MailSettings {
+    /// The sender.
+    #[schema(example = "Acme Partners <partners@acme.example>")]
+    from: Option<String>,
+    /// Where answers go.
+    reply_to: Option<String>,
+    /// The envelope's sender, to which mail servers report.
+    bounce: Option<String>,
+    /// `List-Id` of mail to partners.
+    #[schema(example = "partners.acme.example")]
+    list_id: Option<String>,
+    /// Who gets the month's summary.
+    owner: Option<String>,
+    /// When statements are sent: `manual` or `on_approval`.
+    #[schema(example = "manual")]
+    statements: Option<String>,
+    /// Whether partners are told of payouts that were sent or failed.
+    payout_notices: Option<bool>,
+}
+
+/// Whose account pays SEPA credit transfers.
+#[derive(ToSchema)]
+pub(super) struct SepaDebtor {
+    /// Name of the account's holder.
+    name: String,
+    /// The account.
+    #[schema(example = "DE02120300000000202051")]
+    iban: String,
+    /// Its bank; many banks need none.
+    bic: Option<String>,
 }
 
 #[cfg(test)]
@@ -270,6 +341,9 @@ mod tests {
         assert_eq!(names::<Rule>(), read(&fields::RULE, &[]));
         assert_eq!(names::<PartnerFields>(), read(&fields::PARTNER, &[]));
         assert_eq!(names::<WorkspaceSettings>(), read(&fields::WORKSPACE, &[]));
+        assert_eq!(names::<MonthEnd>(), read(&fields::MONTH_END, &[]));
+        assert_eq!(names::<MailSettings>(), read(&fields::MAIL, &[]));
+        assert_eq!(names::<SepaDebtor>(), read(&fields::SEPA, &[]));
         assert_eq!(names::<GroupFields>(), read(&fields::GROUP, &[]));
         assert_eq!(names::<Override>(), read(&fields::OVERRIDE, &[]));
     }

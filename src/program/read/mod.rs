@@ -2,6 +2,7 @@
 //! shows every fault; nothing that was read is used while there is one.
 
 pub(super) mod group;
+pub(super) mod month_end;
 mod node;
 pub(super) mod overriding;
 pub(super) mod partner;
@@ -17,12 +18,12 @@ use super::fault::Faults;
 use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
 use super::valid::STATUS;
 use crate::domain::terms::{
-    Base, CreditBy, Duration, EmailMatch, PriceBy, ProgramTerms, SecondLevel, SecondLevelOf, SelfReferral, Touch,
+    Base, CreditBy, CustomersShown, Duration, EmailMatch, PriceBy, ProgramTerms, SecondLevel, SecondLevelOf, SelfReferral, Touch,
     TrialConversion,
 };
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];
-pub(crate) const PROGRAM: [&str; 16] = [
+pub(crate) const PROGRAM: [&str; 18] = [
     "key",
     "name",
     "status",
@@ -37,6 +38,8 @@ pub(crate) const PROGRAM: [&str; 16] = [
     "self_referral",
     "self_referral_match",
     "second_level",
+    "statement_customers",
+    "statement_refused",
     "effective_from",
     "rule",
 ];
@@ -107,6 +110,12 @@ fn terms(section: &Section<'_>, faults: &mut Faults) -> ProgramTerms {
         self_referral_match: word(section, "self_referral_match", &EMAIL_MATCH, faults)
             .unwrap_or(usual.self_referral_match),
         second_level: section.get("second_level").and_then(|node| second_level(node, faults)),
+        statement_customers: word(section, "statement_customers", &CUSTOMERS_SHOWN, faults)
+            .unwrap_or(usual.statement_customers),
+        statement_refused: section
+            .get("statement_refused")
+            .and_then(|node| node.flag(faults))
+            .unwrap_or(usual.statement_refused),
         rules: rule::read_all(section, faults),
     }
 }
@@ -139,6 +148,8 @@ const SELF_REFERRAL: [(&str, SelfReferral); 3] =
     [("refuse", SelfReferral::Refuse), ("review", SelfReferral::Review), ("allow", SelfReferral::Allow)];
 const EMAIL_MATCH: [(&str, EmailMatch); 3] =
     [("email", EmailMatch::Email), ("normalized", EmailMatch::Normalized), ("domain", EmailMatch::Domain)];
+const CUSTOMERS_SHOWN: [(&str, CustomersShown); 3] =
+    [("pseudonym", CustomersShown::Pseudonym), ("id", CustomersShown::Id), ("hidden", CustomersShown::Hidden)];
 const TRIAL: [(&str, TrialConversion); 2] =
     [("first", TrialConversion::First), ("recurring", TrialConversion::Recurring)];
 

@@ -7,7 +7,7 @@ use super::node::{Node, Section};
 use super::{overriding, value};
 use crate::domain::terms::{PayoutMethod, Profile};
 
-pub(crate) const PARTNER: [&str; 17] = [
+pub(crate) const PARTNER: [&str; 19] = [
     "key",
     "name",
     "email",
@@ -24,6 +24,8 @@ pub(crate) const PARTNER: [&str; 17] = [
     "minimum_payout",
     "payout",
     "note",
+    "locale",
+    "tax_form",
     "override",
 ];
 
@@ -65,6 +67,8 @@ fn profile(section: &Section<'_>, key: Option<&str>, faults: &mut Faults) -> Pro
         minimum_payout: section.get("minimum_payout").map(|node| value::amounts(&node, faults)).unwrap_or_default(),
         on_hold: false,
         note: section.get("note").and_then(|node| node.prose("a note", faults)),
+        locale: section.get("locale").and_then(|node| node.valid("a language tag", valid::locale, faults)),
+        tax_form: text("tax_form", "a tax form", faults),
     }
 }
 

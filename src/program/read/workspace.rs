@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::super::fault::Faults;
 use super::super::file::WorkspaceSection;
 use super::super::valid;
+use super::month_end;
 use super::node::Node;
 use super::value;
 use crate::domain::terms::{EvidenceKind, MetadataField, Settings};
 
-pub(crate) const WORKSPACE: [&str; 8] = [
+pub(crate) const WORKSPACE: [&str; 12] = [
     "time_zone",
     "minimum_payout",
     "count_direct_payments",
@@ -18,6 +19,10 @@ pub(crate) const WORKSPACE: [&str; 8] = [
     "evidence_order",
     "account",
     "base_currency",
+    "month_end",
+    "mail",
+    "sepa",
+    "wise_source_currency",
 ];
 const FIELDS: [(&str, MetadataField); 5] = [
     ("partner_key", MetadataField::PartnerKey),
@@ -56,6 +61,12 @@ pub(super) fn read(node: Node<'_>, faults: &mut Faults) -> Option<WorkspaceSecti
             .get("account")
             .and_then(|node| node.valid("a Stripe account's id", valid::stripe_account, faults)),
         base_currency: section.get("base_currency").and_then(|node| node.valid("a currency", valid::currency, faults)),
+        month_end: section.get("month_end").and_then(|node| month_end::read(node, faults)).unwrap_or_default(),
+        mail: section.get("mail").and_then(|node| month_end::mail(node, faults)).unwrap_or_default(),
+        sepa: section.get("sepa").and_then(|node| month_end::sepa(node, faults)),
+        wise_source_currency: section
+            .get("wise_source_currency")
+            .and_then(|node| node.valid("a currency", valid::currency, faults)),
     };
     Some(WorkspaceSection { settings })
 }
