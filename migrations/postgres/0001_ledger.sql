@@ -375,6 +375,7 @@ CREATE TABLE payouts (
     UNIQUE (workspace_id, batch_id, partner_key, currency, method)
 );
 CREATE INDEX payouts_of_partner ON payouts (workspace_id, mode, partner_key, payout_id);
+CREATE INDEX payouts_open ON payouts (workspace_id, batch_id, status, payout_id) WHERE status IN ('ready', 'sending', 'sent');
 CREATE INDEX payouts_by_external_id ON payouts (workspace_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX payouts_of_file ON payouts (workspace_id, file_id) WHERE file_id IS NOT NULL;
 

@@ -372,6 +372,7 @@ CREATE TABLE payouts (
     UNIQUE (workspace_id, batch_id, partner_key, currency, method)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payouts_of_partner ON payouts (workspace_id, mode, partner_key, payout_id);
+CREATE INDEX payouts_open ON payouts (workspace_id, batch_id, status, payout_id) WHERE status IN ('ready', 'sending', 'sent');
 CREATE INDEX payouts_by_external_id ON payouts (workspace_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX payouts_of_file ON payouts (workspace_id, file_id) WHERE file_id IS NOT NULL;
 
@@ -634,6 +635,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('leads', 'sqlite_autoindex_leads_2', '1000000 1000000 1'),
     ('payouts', 'payouts', '1000000 1000000 1'),
     ('payouts', 'payouts_of_partner', '1000000 1000000 1000000 50 1'),
+    ('payouts', 'payouts_open', '1000000 1000000 10000 5000 1'),
     ('payouts', 'payouts_by_external_id', '1000000 1000000 1'),
     ('payouts', 'payouts_of_file', '1000000 1000000 500'),
     ('statements', 'statements', '1000000 1000000 1'),

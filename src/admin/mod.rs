@@ -25,8 +25,9 @@ use crate::domain::terms::{Change, Terms};
 use crate::ids::Ids;
 use crate::program::json::Fault;
 use crate::store::audit::{self, Act, By};
+use crate::store::batches::{self, Batch};
 use crate::store::changes::{self, Entering, Keyed};
-use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, payouts};
+use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId};
 
 /// Why something was not entered; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +195,6 @@ impl Desk<'_> {
 /// # Errors
 /// The database's.
 pub async fn closed_until(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<Time>, StoreError> {
-    let batches = payouts::batches(tx, workspace, Mode::Live).await?;
-    Ok(batches.first().map(payouts::Batch::period_end))
+    let batches = batches::all(tx, workspace, Mode::Live).await?;
+    Ok(batches.first().map(Batch::period_end))
 }

@@ -16,7 +16,8 @@ use crate::domain::money::decimal_text;
 use crate::payouts::batch::{self, Done, Paid, PayoutError};
 use crate::payouts::generic;
 use crate::payouts::rows::generic_rows;
-use crate::store::payouts::{self, Batch, Payout};
+use crate::store::batches::{self, Batch};
+use crate::store::payouts::{self, Payout};
 
 /// Close a month, approve and export its payouts.
 #[derive(Debug, Subcommand)]
@@ -189,7 +190,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
         tx.rollback().await?;
         return show(&context, &batch, arguments.json).await;
     }
-    let batches = payouts::batches(&mut tx, context.workspace, context.mode).await?;
+    let batches = batches::all(&mut tx, context.workspace, context.mode).await?;
     if arguments.json {
         let list: Vec<serde_json::Value> = batches.iter().map(Batch::json).collect();
         return table::print_json(&serde_json::json!({ "mode": context.mode.as_str(), "batches": list }));

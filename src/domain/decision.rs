@@ -180,6 +180,15 @@ pub struct Decision {
     pub version: Option<u32>,
     /// Owed now to the partner, minor units: the sum of the steps.
     pub amount: i64,
+    /// What a percentage was a percentage of, minor units; zero where nothing prices it.
+    #[serde(skip)]
+    pub base: i64,
+    /// What the rules gave, in words: `20 %`, `25.00 usd`, or both with a `+`.
+    #[serde(skip)]
+    pub rate: Option<String>,
+    /// What was sold, by the merchant's key or Stripe's id, as far as known.
+    #[serde(skip)]
+    pub product: Option<String>,
     /// How that came about: the ledger lines that this payment should have for the partner, in order.
     pub steps: Vec<Step>,
     /// What others earn on the same payment; still named where nothing is owed to them (any more).

@@ -58,6 +58,20 @@ pub struct Price {
     pub period_start: Time,
     /// What each rule that priced it gave.
     pub by_rule: Vec<(RuleKey, Exact)>,
+    /// What they give, in words, each once: `20 %`, `25.00 usd`.
+    pub rates: Vec<String>,
+}
+
+/// What was sold: each line's product, by the merchant's key, else Stripe's id, each once.
+pub fn products(history: &History, payment: &Payment, settings: &Settings) -> Option<String> {
+    let mut products: Vec<String> = Vec::new();
+    for line in &payment.lines {
+        let known = line.price.as_ref().and_then(|price| history.prices.get(price));
+        let named = value_of(&line.metadata, MetadataField::ProductKey, settings);
+        let product = named.or_else(|| line.product.clone()).or_else(|| known?.product.clone());
+        products.extend(product.filter(|product| !products.contains(product)));
+    }
+    (!products.is_empty()).then(|| products.join(", "))
 }
 
 /// A rule in its place among those that are tried.
@@ -114,12 +128,15 @@ pub fn price(
             Match::None(code) => reasons.push(code),
         }
     }
-    let mut by_rule = Vec::new();
+    let (mut by_rule, mut rates) = (Vec::new(), Vec::new());
     let mut base = Exact::zero();
     for (index, bases) in lines_of_rule {
         match earn(question, rules[index], &bases, needs, trace)? {
-            Ok(given) => {
+            Ok((given, rate)) => {
                 by_rule.push((rules[index].key(), given));
+                if !rates.contains(&rate) {
+                    rates.push(rate);
+                }
                 for of_line in &bases {
                     base = base.plus(*of_line)?;
                 }
@@ -136,7 +153,7 @@ pub fn price(
     }
     let commission = if commission.is_positive() { commission } else { Exact::zero() };
     let base = if base.is_positive() { base } else { Exact::zero() };
-    Ok(Ok(Price { commission, base, period_start, by_rule }))
+    Ok(Ok(Price { commission, base, period_start, by_rule, rates }))
 }
 
 /// Which reason speaks for a payment none of whose lines earns.
@@ -287,14 +304,14 @@ fn tier(
     Err(Code::CurrencyNotPriced)
 }
 
-/// What a rule gives for its lines, within its caps.
+/// What a rule gives for its lines, within its caps, and at which rate.
 fn earn(
     question: &Question<'_>,
     tried: Tried<'_>,
     bases: &[Exact],
     needs: &mut BTreeSet<AggregateKey>,
     trace: &mut Trace,
-) -> Result<Result<Exact, Code>, Overflow> {
+) -> Result<Result<(Exact, String), Code>, Overflow> {
     let rule = tried.rule;
     let currency = question.payment.currency;
     let mut sum = Exact::zero();
@@ -309,6 +326,13 @@ fn earn(
             Ok(percent) => Some(percent),
             Err(code) => return Ok(Err(code)),
         },
+    };
+    let rate = match (percent, &rule.earn) {
+        (Some(percent), _) => format!("{} %", percent.normalize()),
+        (None, Earn::Flat(amounts)) => {
+            amounts.get(&currency).map(|amount| Money::new(*amount, currency).to_string()).unwrap_or_default()
+        }
+        (None, _) => String::new(),
     };
     let mut given = match (percent, &rule.earn) {
         (Some(percent), _) if percent.is_zero() => {
@@ -349,5 +373,5 @@ fn earn(
             });
         }
     }
-    Ok(Ok(given))
+    Ok(Ok((given, rate)))
 }

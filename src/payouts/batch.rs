@@ -1,91 +1,20 @@
 //! A month's batch: close it, approve it, mark it as paid. Every step belongs into one transaction, which its caller
 //! commits; doing it twice changes nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use serde_json::json;
 
+pub use super::closing::begin as close;
+pub use super::error::PayoutError;
+use super::outcome;
 use crate::domain::Time;
 use crate::domain::calendar::Month;
 use crate::domain::currency::Currency;
 use crate::domain::entry::{Component, EntryKind};
-use crate::domain::money::Overflow;
-use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, ToNet, net};
-use crate::domain::terms::{Profile, Settings, Terms};
 use crate::store::audit::{self, Act, By};
-use crate::store::entries::{self, Booked, Entry};
-use crate::store::payouts::{self, Batch, NewPayout, Payout};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, changes, tiers};
-
-/// Partners that are netted at a time.
-const PAGE: i64 = 200;
-
-/// Why a batch could not be closed, approved or paid; each says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum PayoutError {
-    /// The month is not over.
-    #[error("{month} is not over: in {zone} it ends at {end}. Close it after that")]
-    NotOver {
-        /// Which.
-        month: Month,
-        /// The workspace's zone.
-        zone: chrono_tz::Tz,
-        /// When it ends, local time.
-        end: String,
-    },
-    /// A later month is closed already, with everything that was payable.
-    #[error("{later} is closed already and has everything that was payable before: {month} cannot be closed any more")]
-    OutOfOrder {
-        /// Which.
-        month: Month,
-        /// The latest closed one.
-        later: String,
-    },
-    /// There is no such batch.
-    #[error("there is no batch {0:?}: `commission-bridge payouts list` shows them, by id or month")]
-    NoBatch(String),
-    /// The batch must be approved first.
-    #[error("the payouts of {0} are not approved yet: `commission-bridge payouts approve {0}`")]
-    NotApproved(String),
-    /// The batch has nothing to pay of what was named.
-    #[error("the batch of {month} pays nothing to {whom}: `commission-bridge payouts list {month}` shows what it pays")]
-    NoPayout {
-        /// Which batch.
-        month: String,
-        /// Who, in what.
-        whom: String,
-    },
-    /// One external id can name one payout only.
-    #[error(
-        "the batch of {0} has several such payouts: say which one the external id belongs to, by partner and currency"
-    )]
-    WhichPayout(String),
-    /// The payout has another external id.
-    #[error(
-        "the payout of {partner} in {month} was marked as paid before, with external id {known}; nothing was changed"
-    )]
-    PaidAs {
-        /// Which batch.
-        month: String,
-        /// Who.
-        partner: String,
-        /// What it was paid as.
-        known: String,
-    },
-    /// Sums too large for minor units.
-    #[error("partner {partner}, {currency}: {source}")]
-    Overflow {
-        /// Who.
-        partner: String,
-        /// In what.
-        currency: Currency,
-        /// What happened.
-        source: Overflow,
-    },
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+use crate::store::batches::{self, Batch};
+use crate::store::entries::{self, Entry};
+use crate::store::payouts::{self, Payout};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, changes};
 
 /// Whether a step did something or found it done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,168 +25,15 @@ pub enum Done {
     Before,
 }
 
-/// Closes a month: nets every partner's payable entries, freezes the payouts, reserves their entries, and carries on
-/// what a currency cannot pay out.
-///
-/// # Errors
-/// [`PayoutError::NotOver`], [`PayoutError::OutOfOrder`], or the database's.
-pub async fn close(tx: &mut Tx, by: By<'_>, mode: Mode, month: Month) -> Result<(Batch, Done), PayoutError> {
-    let (workspace, now) = (by.workspace, by.now);
-    // Holding the log's lock, two closes of one workspace never run side by side.
-    let terms = changes::terms_for_change(tx, workspace).await?;
-    if let Some(batch) = payouts::of_month(tx, workspace, mode, &month.to_string()).await? {
-        return Ok((batch, Done::Before));
-    }
-    let settings = terms.current_settings();
-    let period = Period::of(month, settings.time_zone);
-    if period.end > now {
-        let end = period.end.with_timezone(&settings.time_zone).format("%Y-%m-%d %H:%M").to_string();
-        return Err(PayoutError::NotOver { month, zone: settings.time_zone, end });
-    }
-    let latest = payouts::batches(tx, workspace, mode).await?.into_iter().next();
-    if let Some(latest) = latest.as_ref().filter(|latest| latest.month > month.to_string()) {
-        return Err(PayoutError::OutOfOrder { month, later: latest.month.clone() });
-    }
-    // What was booked up to and including this moment is in.
-    let cut_off = now + chrono::TimeDelta::microseconds(1);
-    let batch_id = by.ids.next("bat");
-    let batch = Batch::closed(batch_id, mode, month.to_string(), (period.start, period.end), cut_off, now);
-    payouts::insert_batch(tx, workspace, &batch).await?;
-    tiers::freeze(tx, workspace, mode, month).await?;
-    let closing = Closing { by, mode, terms: &terms, settings: &settings, period, cut_off, batch: &batch };
-    closing.all_partners(tx, latest.as_ref()).await?;
-    audited(tx, by, "batch.closed", None, &batch).await?;
-    Ok((batch, Done::Now))
-}
-
-struct Closing<'a> {
-    by: By<'a>,
-    mode: Mode,
-    terms: &'a Terms,
-    settings: &'a Settings,
-    period: Period,
-    cut_off: Time,
-    batch: &'a Batch,
-}
-
-impl Closing<'_> {
-    async fn all_partners(&self, tx: &mut Tx, latest: Option<&Batch>) -> Result<(), PayoutError> {
-        let before = latest.map(|latest| latest.batch_id.as_str());
-        let closings = match before {
-            Some(before) => payouts::closings(tx, self.by.workspace, before).await?,
-            None => HashMap::default(),
-        };
-        let mut after = String::new();
-        loop {
-            let partners = payouts::partners(tx, self.by.workspace, self.mode, &after, PAGE).await?;
-            let Some(last) = partners.last() else { return Ok(()) };
-            after.clone_from(last);
-            let (end, cut_off) = (self.period.end, self.cut_off);
-            let free = payouts::free_entries(tx, self.by.workspace, self.mode, &partners, end, cut_off).await?;
-            let left = match before {
-                Some(before) => payouts::left_by(tx, self.by.workspace, before, &partners).await?,
-                None => HashSet::default(),
-            };
-            let mut new = Vec::new();
-            for ((partner, currency), entries) in by_partner(&free, &left) {
-                let opening = closings.get(&(partner.clone(), currency.to_string())).copied().unwrap_or(0);
-                new.extend(self.payout(&partner, currency, &entries, opening)?);
-            }
-            payouts::insert(tx, self.by.workspace, self.mode, &new).await?;
-            self.carry_on(tx, &new).await?;
-        }
-    }
-
-    /// Books what currencies cannot pay out: one half belongs to the payout, the other is the next month's. It could be
-    /// paid in this month, if only it were more: the next month has it, however late this one is closed.
-    async fn carry_on(&self, tx: &mut Tx, new: &[NewPayout]) -> Result<(), PayoutError> {
-        let mut pairs = Vec::new();
-        for NewPayout { payout, .. } in new.iter().filter(|new| new.payout.pays() && new.payout.closing != 0) {
-            for (revision, amount) in [(1, -payout.closing), (2, payout.closing)] {
-                let kind = EntryKind::Carry;
-                let entry = entry_of(self.by, self.batch, payout, kind, amount, self.batch.closed_at())?;
-                let available_at = self.period.end - chrono::TimeDelta::microseconds(1);
-                pairs.push(Entry { revision, available_at, ..entry });
-            }
-        }
-        book(tx, self.by.workspace, &pairs).await
-    }
-
-    fn payout(
-        &self,
-        partner: &str,
-        currency: Currency,
-        entries: &[PayableEntry],
-        opening: i64,
-    ) -> Result<Option<NewPayout>, PayoutError> {
-        let unknown = Profile::default();
-        let profile = self.terms.partners.get(partner).map_or(&unknown, |partner| &partner.profile);
-        let (period, cut_off, settings) = (self.period, self.cut_off, self.settings);
-        let netted = net(&ToNet { entries, currency, profile, settings, period, cut_off, opening })
-            .map_err(|source| PayoutError::Overflow { partner: partner.to_owned(), currency, source })?;
-        if netted.entry_ids.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(self.frozen(partner, currency, profile, netted)))
-    }
-
-    fn frozen(&self, partner: &str, currency: Currency, profile: &Profile, netted: Netted) -> NewPayout {
-        let payout_id = self.by.ids.next("po");
-        let mut payout = Payout::empty(payout_id, &self.batch.batch_id, partner, currency);
-        if let Some(method) = &profile.payout {
-            method.method.as_str().clone_into(&mut payout.method);
-            payout.destination.clone_from(&method.account);
-        }
-        match netted.outcome {
-            Outcome::Pay => "ready".clone_into(&mut payout.status),
-            Outcome::RollOver(reason) => payout.reason = Some(reason.as_str().to_owned()),
-        }
-        payout.amount = netted.amount;
-        payout.opening = netted.opening;
-        payout.earned = netted.earned;
-        payout.reversed = netted.reversed;
-        payout.adjustments = netted.adjustments;
-        payout.closing = netted.closing + netted.carry;
-        payout.minimum = netted.minimum;
-        payout.entry_count = i64::try_from(netted.entry_ids.len()).unwrap_or(i64::MAX);
-        payout.commission_count = i64::try_from(netted.commission_count).unwrap_or(i64::MAX);
-        payout.reference = reference(partner, &self.batch.month);
-        payout.profile = serde_json::to_string(profile).unwrap_or_else(|_| "{}".to_owned());
-        NewPayout { payout, entry_ids: netted.entry_ids }
-    }
-}
-
-/// What the partner sees on their account, at most 35 characters.
-fn reference(partner: &str, month: &str) -> String {
-    let room = 35 - month.len() - 1;
-    let partner: String = partner.chars().filter(char::is_ascii_graphic).take(room).collect();
-    format!("{partner}-{month}")
-}
-
-fn by_partner(free: &[Booked], left: &HashSet<String>) -> BTreeMap<(String, Currency), Vec<PayableEntry>> {
-    let mut groups: BTreeMap<(String, Currency), Vec<PayableEntry>> = BTreeMap::new();
-    for Booked { entry, .. } in free {
-        groups.entry((entry.partner.clone(), entry.currency)).or_default().push(PayableEntry {
-            entry_id: entry.entry_id.clone(),
-            kind: entry.kind,
-            amount: entry.amount,
-            available_at: entry.available_at,
-            booked_at: entry.booked_at,
-            left: left.contains(&entry.entry_id),
-        });
-    }
-    groups
-}
-
 /// Finds a batch by its id or month.
 ///
 /// # Errors
 /// [`PayoutError::NoBatch`], or the database's.
 pub async fn find(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, name: &str) -> Result<Batch, PayoutError> {
     let found = if name.parse::<Month>().is_ok() {
-        payouts::of_month(tx, workspace, mode, name).await?
+        batches::of_month(tx, workspace, mode, name).await?
     } else {
-        payouts::batch(tx, workspace, name).await?
+        batches::by_id(tx, workspace, name).await?
     };
     found.ok_or_else(|| PayoutError::NoBatch(name.to_owned()))
 }
@@ -265,37 +41,44 @@ pub async fn find(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, name: &str) -
 /// Approves a batch: books each payout's amount, negative, as an entry of its own.
 ///
 /// # Errors
-/// [`PayoutError::NoBatch`], or the database's.
+/// [`PayoutError::NoBatch`], [`PayoutError::StillClosing`], [`PayoutError::FourEyes`], or the database's.
 pub async fn approve(tx: &mut Tx, by: By<'_>, mode: Mode, name: &str) -> Result<(Batch, Done), PayoutError> {
     let (workspace, now) = (by.workspace, by.now);
     let batch = find(tx, workspace, mode, name).await?;
-    if !payouts::advance_batch(tx, workspace, &batch.batch_id, "closed", "approved", now).await? {
+    if batch.is_closing() {
+        return Err(PayoutError::StillClosing(batch.month));
+    }
+    let settings = changes::terms_for_change(tx, workspace).await?.current_settings();
+    if batch.status == "draft" && settings.month_end.four_eyes && batch.closed_by == by.author {
+        return Err(PayoutError::FourEyes { month: batch.month, author: batch.closed_by });
+    }
+    if !batches::approve(tx, workspace, &batch.batch_id, by.author, now).await? {
         // Somebody else may have been approving it while this one waited: show it as it is now.
         return Ok((find(tx, workspace, mode, &batch.batch_id).await?, Done::Before));
     }
     let mut new = Vec::new();
     for payout in payouts::of_batch(tx, workspace, &batch.batch_id).await? {
-        if payout.pays() {
+        if payout.status == "ready" {
             new.push(entry_of(by, &batch, &payout, EntryKind::Payout, -payout.amount, now)?);
         }
     }
     book(tx, workspace, &new).await?;
-    payouts::approve(tx, workspace, &batch.batch_id).await?;
-    let after = find(tx, workspace, batch.mode(), &batch.batch_id).await?;
-    audited(tx, by, "batch.approved", Some(&batch), &after).await?;
-    Ok((after, Done::Now))
+    let approved = find(tx, workspace, batch.mode(), &batch.batch_id).await?;
+    audited(tx, by, "batch.approved", Some(&batch), &approved).await?;
+    outcome::follow_end(tx, by, &approved).await?;
+    Ok((find(tx, workspace, batch.mode(), &batch.batch_id).await?, Done::Now))
 }
 
 /// Appends entries about payouts. What they take belongs to the payout; what they give is free.
-async fn book(tx: &mut Tx, workspace: WorkspaceId, new: &[Entry]) -> Result<(), PayoutError> {
+pub(super) async fn book(tx: &mut Tx, workspace: WorkspaceId, new: &[Entry]) -> Result<(), StoreError> {
     entries::append(tx, workspace, new).await?;
     let taking = new.iter().filter(|entry| entry.amount < 0);
     let reserved = taking.map(|entry| (entry.payout_id.as_deref().unwrap_or_default(), entry.entry_id.as_str()));
-    payouts::reserve(tx, workspace, reserved).await?;
-    Ok(())
+    payouts::reserve(tx, workspace, reserved).await
 }
 
-fn entry_of(
+/// A line of the ledger about a payout.
+pub(super) fn entry_of(
     by: By<'_>,
     batch: &Batch,
     payout: &Payout,
@@ -365,7 +148,7 @@ pub async fn mark_paid(
 ) -> Result<(Batch, usize), PayoutError> {
     let (workspace, now) = (by.workspace, by.now);
     let batch = find(tx, workspace, mode, name).await?;
-    if batch.status == "closed" {
+    if batch.approved_at().is_none() {
         return Err(PayoutError::NotApproved(batch.month));
     }
     let all = payouts::of_batch(tx, workspace, &batch.batch_id).await?;
@@ -380,26 +163,18 @@ pub async fn mark_paid(
         }
     }
     let mut marked = 0;
-    for payout in wanted {
-        let is_new = payouts::mark_paid(tx, workspace, &payout.payout_id, paid.external_id, now).await?;
-        marked += usize::from(is_new);
-        if is_new {
-            let after = json!({ "status": "paid", "external_id": paid.external_id });
-            let before = Some(json!({ "status": payout.status, "external_id": payout.external_id }));
-            let (action, object, object_id) = ("payout.marked_paid", "payout", payout.payout_id.clone());
-            audit::append(tx, by, &[Act { action, object, object_id, before, after: Some(after) }]).await?;
-        }
+    // A transfer that is under way is left to its answer.
+    for payout in wanted.iter().filter(|payout| matches!(payout.status.as_str(), "ready" | "sent")) {
+        let changed = outcome::settled(tx, by, &payout.payout_id, paid.external_id, now).await?;
+        marked += usize::from(changed.is_news());
     }
-    let left = payouts::of_batch(tx, workspace, &batch.batch_id).await?;
-    if left.iter().all(|payout| payout.status != "approved") {
-        payouts::advance_batch(tx, workspace, &batch.batch_id, "approved", "paid", now).await?;
-    }
+    outcome::follow_end(tx, by, &batch).await?;
     let batch = find(tx, workspace, batch.mode(), &batch.batch_id).await?;
     Ok((batch, marked))
 }
 
 /// Writes what became of a batch into the audit log.
-async fn audited(
+pub(super) async fn audited(
     tx: &mut Tx,
     by: By<'_>,
     action: &'static str,

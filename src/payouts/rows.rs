@@ -5,7 +5,8 @@ use chrono::{Months, NaiveDate};
 use super::generic::GenericRow;
 use crate::domain::terms::{Method, Profile};
 use crate::store::StoreError;
-use crate::store::payouts::{Batch, Payout};
+use crate::store::batches::Batch;
+use crate::store::payouts::Payout;
 
 /// One row for each payout of a batch, those that roll over included, with the reason why.
 ///

@@ -4,9 +4,9 @@ use crate::domain::Time;
 use crate::domain::mask::mask;
 use crate::domain::money::decimal_text;
 use crate::domain::terms::{
-    AmountByCurrency, AutoClose, Base, CreditBy, CustomersShown, Duration, Earn, EmailMatch, EvidenceKind, Kind, MailSettings, MetadataField, MonthEnd, PayoutMethod,
-    PriceBy, Profile, ProgramTerms, Rule, SecondLevel, SecondLevelOf, SelfReferral, SendStatements, Settings, Status, TierSteps, Tiers,
-    Touch, TrialConversion,
+    AmountByCurrency, AutoClose, Base, CreditBy, CustomersShown, Duration, Earn, EmailMatch, EvidenceKind, Kind,
+    MailSettings, MetadataField, MonthEnd, PayoutMethod, PriceBy, Profile, ProgramTerms, Rule, SecondLevel,
+    SecondLevelOf, SelfReferral, SendStatements, Settings, Status, TierSteps, Tiers, Touch, TrialConversion,
 };
 
 const NONE: &str = "none";

@@ -175,8 +175,20 @@ fn delay(seconds: i64) -> String {
 
 /// A partner as the reader takes it: profile, status, group, programs, codes, overrides.
 pub fn partner(all: &Terms, key: &str, partner: &Partner) -> Value {
-    let Profile { name, email, legal_name, country, tax_id, vat_id, payout, minimum_payout, on_hold, note, locale, tax_form } =
-        &partner.profile;
+    let Profile {
+        name,
+        email,
+        legal_name,
+        country,
+        tax_id,
+        vat_id,
+        payout,
+        minimum_payout,
+        on_hold,
+        note,
+        locale,
+        tax_form,
+    } = &partner.profile;
     let programs = partner.enrollments.iter().filter(|(_, status)| status.latest() == Some(&Status::Active));
     let programs: Vec<&String> = programs.map(|(program, _)| program).collect();
     json!({

@@ -159,10 +159,11 @@ pub fn bic(value: &str) -> Result<String, String> {
 pub fn locale(value: &str) -> Result<String, String> {
     let tag = text(value, "a language tag")?;
     let mut parts = tag.split('-');
-    let language = parts.next().is_some_and(|part| {
-        matches!(part.len(), 2 | 3) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
-    });
-    if language && parts.all(|part| matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    let language = parts
+        .next()
+        .is_some_and(|part| matches!(part.len(), 2 | 3) && part.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    if language
+        && parts.all(|part| matches!(part.len(), 1..=8) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
     {
         Ok(tag)
     } else {

@@ -11,6 +11,7 @@ pub mod adjustments;
 pub mod api_keys;
 pub mod audit;
 pub mod balances;
+pub mod batches;
 pub mod changes;
 pub mod clicks;
 pub mod customers;

@@ -46,6 +46,12 @@ pub struct Payment {
     decided_at: i64,
     /// The payment that this one turned out to be.
     pub merged_into: Option<String>,
+    /// What a percentage was a percentage of, minor units.
+    pub base: i64,
+    /// What the rules gave, in words: `20 %`.
+    pub rate: Option<String>,
+    /// What was sold, as far as known.
+    pub product: Option<String>,
     /// What Stripe calls its customer, where there is one.
     pub stripe_customer: Option<String>,
     /// Every reference it is known by, as JSON.
@@ -73,6 +79,9 @@ impl Payment {
             amount: decision.amount,
             decided_at: micros(now),
             merged_into: None,
+            base: decision.base,
+            rate: decision.rate.clone(),
+            product: decision.product.clone(),
             stripe_customer: decision.customer.clone(),
             references: serde_json::Value::from(decision.references.as_slice()).to_string(),
         }
@@ -145,6 +154,9 @@ const COLUMNS: &[(&str, Column)] = &[
     ("amount", Int),
     ("decided_at", Int),
     ("merged_into", Text),
+    ("base", Int),
+    ("rate", Text),
+    ("product", Text),
     ("stripe_customer", Text),
     ("refs", Text),
 ];
@@ -174,6 +186,9 @@ pub async fn upsert(
             payment.amount.into(),
             payment.decided_at.into(),
             payment.merged_into.as_deref().into(),
+            payment.base.into(),
+            payment.rate.as_deref().into(),
+            payment.product.as_deref().into(),
             payment.stripe_customer.as_deref().into(),
             (&payment.references).into(),
         ]);
@@ -181,10 +196,10 @@ pub async fn upsert(
     let text =
         "INSERT INTO payments (workspace_id, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
                                       paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into,
-                                      stripe_customer, refs)
+                                      base, rate, product, stripe_customer, refs)
                 SELECT $1, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
                        paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into,
-                       stripe_customer, refs
+                       base, rate, product, stripe_customer, refs
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, payment_id) DO UPDATE SET
@@ -193,6 +208,7 @@ pub async fn upsert(
                     paid_at = excluded.paid_at, code = excluded.code, partner_key = excluded.partner_key,
                     program_key = excluded.program_key, version = excluded.version, amount = excluded.amount,
                     decided_at = excluded.decided_at, merged_into = excluded.merged_into,
+                    base = excluded.base, rate = excluded.rate, product = excluded.product,
                     stripe_customer = excluded.stripe_customer, refs = excluded.refs";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
@@ -206,7 +222,7 @@ pub async fn of_customers(
 ) -> Result<Vec<Payment>, StoreError> {
     let text = "SELECT p.payment_id, p.mode, p.customer_id, p.ref, p.kind, p.currency, p.paid, p.taken_back, p.paid_at,
                        p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into,
-                       p.stripe_customer, p.refs
+                       p.base, p.rate, p.product, p.stripe_customer, p.refs
                 FROM payments p
                 WHERE p.workspace_id = $1 AND p.customer_id $in(customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await

@@ -1,9 +1,10 @@
-//! Batches, payouts, and which entries each payout pays.
+//! Payouts, and which entries each pays.
 
 use std::collections::{HashMap, HashSet};
 
 use sqlx::FromRow;
 
+use super::batches::Batch;
 use super::entries::{Booked, Row};
 use super::rows::Column::{Int, Text};
 use super::rows::{Column, Rows};
@@ -12,98 +13,12 @@ use crate::domain::Time;
 use crate::domain::currency::Currency;
 use crate::on;
 
-/// A month's payouts.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Batch {
-    /// `bat_…`
-    pub batch_id: String,
-    mode: i64,
-    /// `2026-10`
-    pub month: String,
-    period_start_at: i64,
-    period_end_at: i64,
-    cut_off_at: i64,
-    /// `closed`, `approved` or `paid`.
-    pub status: String,
-    closed_at: i64,
-    approved_at: Option<i64>,
-    paid_at: Option<i64>,
-}
-
-impl Batch {
-    /// As in the API and on the command line.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "batch_id": self.batch_id,
-            "mode": self.mode().as_str(),
-            "month": self.month,
-            "period_start": self.period_start(),
-            "period_end": self.period_end(),
-            "cut_off_at": self.cut_off(),
-            "status": self.status,
-            "closed_at": self.closed_at(),
-            "approved_at": self.approved_at(),
-            "paid_at": self.paid_at(),
-        })
-    }
-
-    /// A batch that was closed just now.
-    pub fn closed(batch_id: String, mode: Mode, month: String, period: (Time, Time), cut_off: Time, now: Time) -> Self {
-        Self {
-            batch_id,
-            mode: mode.as_i64(),
-            month,
-            period_start_at: micros(period.0),
-            period_end_at: micros(period.1),
-            cut_off_at: micros(cut_off),
-            status: "closed".to_owned(),
-            closed_at: micros(now),
-            approved_at: None,
-            paid_at: None,
-        }
-    }
-
-    /// Which book.
-    pub fn mode(&self) -> Mode {
-        Mode::from_i64(self.mode)
-    }
-
-    /// The month's first moment.
-    pub fn period_start(&self) -> Time {
-        from_micros(self.period_start_at)
-    }
-
-    /// The first moment after the month.
-    pub fn period_end(&self) -> Time {
-        from_micros(self.period_end_at)
-    }
-
-    /// What was booked from then on waits for the next batch.
-    pub fn cut_off(&self) -> Time {
-        from_micros(self.cut_off_at)
-    }
-
-    /// When it was closed.
-    pub fn closed_at(&self) -> Time {
-        from_micros(self.closed_at)
-    }
-
-    /// When it was approved.
-    pub fn approved_at(&self) -> Option<Time> {
-        self.approved_at.map(from_micros)
-    }
-
-    /// When its last payout was marked as paid.
-    pub fn paid_at(&self) -> Option<Time> {
-        self.paid_at.map(from_micros)
-    }
-}
-
 /// One partner's money in one currency by one method. Amounts are frozen at the close.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Payout {
     /// `po_…`
     pub payout_id: String,
+    mode: i64,
     /// Whose batch.
     pub batch_id: String,
     /// Who is paid.
@@ -113,7 +28,7 @@ pub struct Payout {
     pub method: String,
     /// `acct_…`, e-mail, IBAN.
     pub destination: Option<String>,
-    /// `ready`, `rolled_over`, `approved` or `paid`.
+    /// `ready`, `blocked`, `sending`, `sent`, `settled`, `failed`, `returned` or `canceled`.
     pub status: String,
     /// What is paid; zero where all rolls over.
     pub amount: i64,
@@ -133,18 +48,35 @@ pub struct Payout {
     pub entry_count: i64,
     /// How many of them are commissions that were earned.
     pub commission_count: i64,
+    /// What really leaves, in minor units of [`Payout::paid_currency`].
+    pub paid_amount: i64,
+    paid_currency: String,
+    /// Units of the paid currency for one of the ledger's, where they differ.
+    pub fx_rate: Option<String>,
+    /// The day for which the rate was published.
+    pub fx_day: Option<String>,
+    /// Who published it.
+    pub fx_source: Option<String>,
     /// Why nothing is paid.
     pub reason: Option<String>,
     /// What the partner sees on their account, at most 35 characters.
     pub reference: String,
     /// The partner's profile as it was, JSON.
     pub profile: String,
+    /// The payment file it stands in.
+    pub file_id: Option<String>,
+    /// How often a transfer was begun.
+    pub attempt: i64,
     sent_at: Option<i64>,
     settled_at: Option<i64>,
     /// What the bank or service calls it.
     pub external_id: Option<String>,
-    /// Why it failed.
+    /// Why it failed, came back or was canceled.
     pub failure_reason: Option<String>,
+    /// What came back, in the ledger's minor units.
+    pub returned: i64,
+    /// What came back, in minor units of [`Payout::paid_currency`].
+    pub returned_paid: i64,
 }
 
 impl Payout {
@@ -164,6 +96,11 @@ impl Payout {
             "minimum": self.minimum,
             "entry_count": self.entry_count,
             "commission_count": self.commission_count,
+            "paid_amount": self.paid_amount,
+            "paid_currency": self.paid_currency,
+            "fx_rate": self.fx_rate,
+            "fx_day": self.fx_day,
+            "fx_source": self.fx_source,
             "status": self.status,
             "reason": self.reason,
             "reference": self.reference,
@@ -171,6 +108,8 @@ impl Payout {
             "settled_at": self.settled_at(),
             "external_id": self.external_id,
             "failure_reason": self.failure_reason,
+            "returned": self.returned,
+            "returned_paid": self.returned_paid,
         })
     }
 }
@@ -187,7 +126,32 @@ pub struct NewPayout {
 impl Payout {
     /// Of what.
     pub fn currency(&self) -> Result<Currency, StoreError> {
-        self.currency.parse().map_err(|error| StoreError::Unreadable {
+        self.parsed(&self.currency)
+    }
+
+    /// In what it leaves.
+    pub fn paid_currency(&self) -> Result<Currency, StoreError> {
+        self.parsed(&self.paid_currency)
+    }
+
+    /// The same, as it is kept.
+    pub fn paid_currency_text(&self) -> &str {
+        &self.paid_currency
+    }
+
+    /// Which book.
+    pub fn mode(&self) -> Mode {
+        Mode::from_i64(self.mode)
+    }
+
+    /// Says in what it leaves, and how much.
+    pub fn leaves_as(&mut self, amount: i64, currency: Currency) {
+        self.paid_amount = amount;
+        self.paid_currency = currency.to_string();
+    }
+
+    fn parsed(&self, currency: &str) -> Result<Currency, StoreError> {
+        currency.parse().map_err(|error| StoreError::Unreadable {
             what: "payout",
             key: self.payout_id.clone(),
             why: format!("{error}"),
@@ -204,21 +168,38 @@ impl Payout {
         self.settled_at.map(from_micros)
     }
 
+    /// Notes that it left, if that was not known.
+    pub fn left_at(&mut self, at: Time) {
+        self.sent_at.get_or_insert(micros(at));
+    }
+
+    /// Notes that it arrived, if that was not known.
+    pub fn arrived_at(&mut self, at: Time) {
+        self.left_at(at);
+        self.settled_at.get_or_insert(micros(at));
+    }
+
     /// Whether it pays anything.
     pub fn pays(&self) -> bool {
-        self.status != "rolled_over"
+        self.status != "blocked"
+    }
+
+    /// Whether its fate is not known yet.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "ready" | "sending" | "sent")
     }
 
     /// A payout with nothing in it yet.
-    pub fn empty(payout_id: String, batch_id: &str, partner_key: &str, currency: Currency) -> Self {
+    pub fn empty(payout_id: String, batch: &Batch, partner_key: &str, currency: Currency) -> Self {
         Self {
             payout_id,
-            batch_id: batch_id.to_owned(),
+            mode: batch.mode().as_i64(),
+            batch_id: batch.batch_id.clone(),
             partner_key: partner_key.to_owned(),
             currency: currency.to_string(),
             method: "none".to_owned(),
             destination: None,
-            status: "rolled_over".to_owned(),
+            status: "blocked".to_owned(),
             amount: 0,
             opening: 0,
             earned: 0,
@@ -228,79 +209,24 @@ impl Payout {
             minimum: 0,
             entry_count: 0,
             commission_count: 0,
+            paid_amount: 0,
+            paid_currency: currency.to_string(),
+            fx_rate: None,
+            fx_day: None,
+            fx_source: None,
             reason: None,
             reference: String::new(),
             profile: "{}".to_owned(),
+            file_id: None,
+            attempt: 0,
             sent_at: None,
             settled_at: None,
             external_id: None,
             failure_reason: None,
+            returned: 0,
+            returned_paid: 0,
         }
     }
-}
-
-/// The batch of a month.
-pub async fn of_month(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    mode: Mode,
-    month: &str,
-) -> Result<Option<Batch>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT * FROM batches WHERE workspace_id = $1 AND mode = $2 AND month = $3")
-            .bind(workspace.0)
-            .bind(mode.as_i64())
-            .bind(month)
-            .fetch_optional(conn)
-            .await?
-    }))
-}
-
-/// A batch by its id.
-pub async fn batch(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<Option<Batch>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT * FROM batches WHERE workspace_id = $1 AND batch_id = $2")
-            .bind(workspace.0)
-            .bind(batch_id)
-            .fetch_optional(conn)
-            .await?
-    }))
-}
-
-/// Every batch of a book, the latest month first.
-pub async fn batches(tx: &mut Tx, workspace: WorkspaceId, mode: Mode) -> Result<Vec<Batch>, StoreError> {
-    Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT * FROM batches WHERE workspace_id = $1 AND mode = $2 ORDER BY month DESC")
-            .bind(workspace.0)
-            .bind(mode.as_i64())
-            .fetch_all(conn)
-            .await?
-    }))
-}
-
-/// Opens a month's batch; false if it is there already.
-pub async fn insert_batch(tx: &mut Tx, workspace: WorkspaceId, batch: &Batch) -> Result<bool, StoreError> {
-    let inserted = on!(tx, conn => {
-        sqlx::query(
-            "INSERT INTO batches (workspace_id, batch_id, mode, month, period_start_at, period_end_at, cut_off_at,
-                                  status, closed_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             ON CONFLICT (workspace_id, mode, month) DO NOTHING",
-        )
-        .bind(workspace.0)
-        .bind(&batch.batch_id)
-        .bind(batch.mode)
-        .bind(&batch.month)
-        .bind(batch.period_start_at)
-        .bind(batch.period_end_at)
-        .bind(batch.cut_off_at)
-        .bind(&batch.status)
-        .bind(batch.closed_at)
-        .execute(conn)
-        .await?
-        .rows_affected()
-    });
-    Ok(inserted == 1)
 }
 
 /// Partners with entries, in order, after `after`.
@@ -370,6 +296,11 @@ const COLUMNS: &[(&str, Column)] = &[
     ("minimum", Int),
     ("entry_count", Int),
     ("commission_count", Int),
+    ("paid_amount", Int),
+    ("paid_currency", Text),
+    ("fx_rate", Text),
+    ("fx_day", Text),
+    ("fx_source", Text),
     ("reason", Text),
     ("reference", Text),
     ("profile", Text),
@@ -398,6 +329,11 @@ pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, payouts: &[
             payout.minimum.into(),
             payout.entry_count.into(),
             payout.commission_count.into(),
+            payout.paid_amount.into(),
+            (&payout.paid_currency).into(),
+            payout.fx_rate.as_deref().into(),
+            payout.fx_day.as_deref().into(),
+            payout.fx_source.as_deref().into(),
             payout.reason.as_deref().into(),
             (&payout.reference).into(),
             (&payout.profile).into(),
@@ -410,10 +346,12 @@ pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, payouts: &[
     let text =
         "INSERT INTO payouts (workspace_id, mode, payout_id, batch_id, partner_key, currency, method, destination,
                                      status, amount, opening, earned, reversed, adjustments, closing, minimum,
-                                     entry_count, commission_count, reason, reference, profile)
+                                     entry_count, commission_count, paid_amount, paid_currency, fx_rate, fx_day,
+                                     fx_source, reason, reference, profile, attempt, returned, returned_paid)
                 SELECT $1, $2, payout_id, batch_id, partner_key, currency, method, destination,
                        status, amount, opening, earned, reversed, adjustments, closing, minimum,
-                       entry_count, commission_count, reason, reference, profile
+                       entry_count, commission_count, paid_amount, paid_currency, fx_rate, fx_day,
+                       fx_source, reason, reference, profile, 0, 0, 0
                 FROM v";
     rows.execute(tx, text, &[workspace.0.into(), mode.as_i64().into()]).await?;
     reserve_rows(tx, workspace, &entries).await
@@ -444,10 +382,7 @@ async fn reserve_rows(tx: &mut Tx, workspace: WorkspaceId, rows: &Rows<'_>) -> R
 pub async fn of_batch(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<Vec<Payout>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT payout_id, batch_id, partner_key, currency, method, destination, status, amount, opening, earned,
-                    reversed, adjustments, closing, minimum, entry_count, commission_count, reason, reference, profile,
-                    sent_at, settled_at, external_id, failure_reason
-             FROM payouts
+            "SELECT * FROM payouts
              WHERE workspace_id = $1 AND batch_id = $2
              ORDER BY partner_key, currency, method",
         )
@@ -458,23 +393,19 @@ pub async fn of_batch(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Re
     }))
 }
 
-/// What a batch left for each partner and currency.
+/// What a batch left for some partners, by partner and currency.
 pub async fn closings(
     tx: &mut Tx,
     workspace: WorkspaceId,
     batch_id: &str,
+    partners: &[String],
 ) -> Result<HashMap<(String, String), i64>, StoreError> {
-    let rows: Vec<(String, String, i64)> = on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT partner_key, currency, CAST(SUM(closing) AS BIGINT) FROM payouts
-             WHERE workspace_id = $1 AND batch_id = $2
-             GROUP BY partner_key, currency",
-        )
-        .bind(workspace.0)
-        .bind(batch_id)
-        .fetch_all(conn)
-        .await?
-    });
+    let text = "SELECT p.partner_key, p.currency, CAST(SUM(p.closing) AS BIGINT)
+                FROM payouts p
+                WHERE p.workspace_id = $1 AND p.batch_id = $2 AND p.partner_key $in(partner_key)
+                GROUP BY p.partner_key, p.currency";
+    let partners = Rows::texts(&[("partner_key", Text)], partners.iter().map(String::as_str));
+    let rows: Vec<(String, String, i64)> = partners.fetch(tx, text, &[workspace.0.into(), batch_id.into()]).await?;
     Ok(rows.into_iter().map(|(partner, currency, closing)| ((partner, currency), closing)).collect())
 }
 
@@ -494,72 +425,65 @@ pub async fn left_by(
     Ok(left.into_iter().map(|(id,)| id).collect())
 }
 
-/// Moves a batch from one status to the next and notes when; false if it was not in `from`.
-pub async fn advance_batch(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    batch_id: &str,
-    from: &str,
-    to: &str,
-    now: Time,
-) -> Result<bool, StoreError> {
-    let changed = on!(tx, conn => {
-        sqlx::query(
-            "UPDATE batches
-             SET status = $4,
-                 approved_at = CASE WHEN $4 = 'approved' THEN $5 ELSE approved_at END,
-                 paid_at = CASE WHEN $4 = 'paid' THEN $5 ELSE paid_at END
-             WHERE workspace_id = $1 AND batch_id = $2 AND status = $3",
-        )
-        .bind(workspace.0)
-        .bind(batch_id)
-        .bind(from)
-        .bind(to)
-        .bind(micros(now))
-        .execute(conn)
-        .await?
-        .rows_affected()
+/// A payout, held against whoever else wants to change it until the end of the transaction.
+pub async fn hold(tx: &mut Tx, workspace: WorkspaceId, payout_id: &str) -> Result<Option<Payout>, StoreError> {
+    // One statement for both engines: an update that changes nothing holds the row, and SQLite has one writer anyway.
+    on!(tx, conn => {
+        sqlx::query("UPDATE payouts SET attempt = attempt WHERE workspace_id = $1 AND payout_id = $2")
+            .bind(workspace.0)
+            .bind(payout_id)
+            .execute(conn)
+            .await?;
     });
-    Ok(changed == 1)
+    by_id(tx, workspace, payout_id).await
 }
 
-/// Marks the ready payouts of a batch as approved; tells how many.
-pub async fn approve(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<u64, StoreError> {
+/// A payout by its id.
+pub async fn by_id(tx: &mut Tx, workspace: WorkspaceId, payout_id: &str) -> Result<Option<Payout>, StoreError> {
     Ok(on!(tx, conn => {
-        sqlx::query(
-            "UPDATE payouts SET status = 'approved' WHERE workspace_id = $1 AND batch_id = $2 AND status = 'ready'",
-        )
-        .bind(workspace.0)
-        .bind(batch_id)
-        .execute(conn)
-        .await?
-        .rows_affected()
+        sqlx::query_as("SELECT * FROM payouts WHERE workspace_id = $1 AND payout_id = $2")
+            .bind(workspace.0)
+            .bind(payout_id)
+            .fetch_optional(conn)
+            .await?
     }))
 }
 
-/// Marks one approved payout as paid; false if it was not approved (any more).
-pub async fn mark_paid(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    payout_id: &str,
-    external_id: Option<&str>,
-    now: Time,
-) -> Result<bool, StoreError> {
-    let changed = on!(tx, conn => {
+/// Writes what became of a payout that is held: status, times, external id, reason and what came back.
+pub async fn write_fate(tx: &mut Tx, workspace: WorkspaceId, payout: &Payout) -> Result<(), StoreError> {
+    on!(tx, conn => {
         sqlx::query(
             "UPDATE payouts
-             SET status = 'paid', sent_at = COALESCE(sent_at, $3), settled_at = $3, external_id = $4
-             WHERE workspace_id = $1 AND payout_id = $2 AND status = 'approved'",
+             SET status = $3, sent_at = $4, settled_at = $5, external_id = $6, failure_reason = $7, returned = $8,
+                 returned_paid = $9, leased_until = NULL, leased_by = NULL
+             WHERE workspace_id = $1 AND payout_id = $2",
+        )
+        .bind(workspace.0)
+        .bind(&payout.payout_id)
+        .bind(&payout.status)
+        .bind(payout.sent_at)
+        .bind(payout.settled_at)
+        .bind(&payout.external_id)
+        .bind(&payout.failure_reason)
+        .bind(payout.returned)
+        .bind(payout.returned_paid)
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+/// How many entries give a payout's money back.
+pub async fn returns_of(tx: &mut Tx, workspace: WorkspaceId, payout_id: &str) -> Result<i64, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT COUNT(*) FROM entries WHERE workspace_id = $1 AND payout_id = $2 AND kind = 'payout_return'",
         )
         .bind(workspace.0)
         .bind(payout_id)
-        .bind(micros(now))
-        .bind(external_id)
-        .execute(conn)
+        .fetch_one(conn)
         .await?
-        .rows_affected()
-    });
-    Ok(changed == 1)
+    }))
 }
 
 /// What a payout says, and what the entries that it is made of say.
@@ -567,10 +491,14 @@ pub async fn mark_paid(
 pub struct Made {
     /// `po_…`
     pub payout_id: String,
-    /// `ready`, `rolled_over`, `approved` or `paid`.
+    /// `ready`, `blocked`, …
     pub status: String,
+    /// Whether its batch is approved.
+    pub approved: i64,
     /// What is paid.
     pub amount: i64,
+    /// What came back of it.
+    pub returned: i64,
     /// What stays.
     pub closing: i64,
     /// Opening + earned − reversed + adjustments.
@@ -587,14 +515,16 @@ pub struct Made {
 pub async fn made_of(tx: &mut Tx, workspace: WorkspaceId, after: &str, limit: i64) -> Result<Vec<Made>, StoreError> {
     Ok(on!(tx, conn => {
         sqlx::query_as(
-            "SELECT p.payout_id, p.status, p.amount, p.closing,
+            "SELECT p.payout_id, p.status, p.amount, p.closing, p.returned,
+                    CASE WHEN b.approved_at IS NULL THEN 0 ELSE 1 END AS approved,
                     p.opening + p.earned - p.reversed + p.adjustments AS stated, p.entry_count,
                     COUNT(e.entry_id) AS entries, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) AS sum
              FROM (SELECT * FROM payouts WHERE workspace_id = $1 AND payout_id > $2 ORDER BY payout_id LIMIT $3) p
+             JOIN batches b ON b.workspace_id = $1 AND b.batch_id = p.batch_id
              LEFT JOIN payout_entries r ON r.workspace_id = $1 AND r.payout_id = p.payout_id
              LEFT JOIN entries e ON e.workspace_id = $1 AND e.entry_id = r.entry_id
                                 AND e.partner_key = p.partner_key AND e.currency = p.currency
-             GROUP BY p.payout_id, p.status, p.amount, p.closing, p.opening, p.earned, p.reversed, p.adjustments,
+             GROUP BY p.payout_id, p.status, b.approved_at, p.amount, p.closing, p.returned, p.opening, p.earned, p.reversed, p.adjustments,
                       p.entry_count
              ORDER BY p.payout_id",
         )

@@ -231,7 +231,7 @@ async fn a_tampered_payout_is_found(world: &World) {
         assert!(finds(world).await, "{column}");
         put_back(world, "payouts").await;
     }
-    for edit in ["status = 'ready'", "status = 'rolled_over'", "partner_key = 'somebody'", "currency = 'eur'"] {
+    for edit in ["status = 'blocked'", "partner_key = 'somebody'", "currency = 'eur'"] {
         world.tamper(&format!("UPDATE payouts SET {edit} WHERE currency = 'kwd'")).await.unwrap();
         assert!(finds(world).await, "{edit}");
         put_back(world, "payouts").await;

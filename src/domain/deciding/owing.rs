@@ -6,9 +6,19 @@ use crate::domain::decision::{Code, Decision, Share, Step};
 use crate::domain::entry::Component;
 use crate::domain::history::Payment;
 use crate::domain::money::{Exact, Money, Overflow};
+use crate::domain::pricing;
 use crate::domain::taken::{Taken, taken};
+use crate::domain::terms::Settings;
 
 impl Deciding<'_> {
+    fn product(&self, payment: &Payment) -> Option<String> {
+        let (history, usual) = (self.context.history, Settings::default);
+        match self.context.terms.settings.at(payment.paid_at) {
+            Some(settings) => pricing::products(history, payment, settings),
+            None => pricing::products(history, payment, &usual()),
+        }
+    }
+
     /// The outcome as an answer with its ledger lines.
     pub(super) fn decision(&self, payment: &Payment, outcome: Outcome) -> Result<Decision, Overflow> {
         let Outcome { kind, paid, answer, trace } = outcome;
@@ -26,6 +36,9 @@ impl Deciding<'_> {
             program: None,
             version: None,
             amount: 0,
+            base: 0,
+            rate: None,
+            product: self.product(payment),
             steps: Vec::new(),
             shares: Vec::new(),
             trace,
@@ -81,6 +94,8 @@ impl Deciding<'_> {
             say(decision, &|| format!("rejected by review: {note}"));
             return Ok(());
         }
+        decision.base = credited.price.base.round_half_even()?;
+        decision.rate = Some(credited.price.rates.join(" + "));
         let full = credited.price.commission.round_half_even()?;
         let code = if self.is_voided(payment) { Code::Voided } else { code_of(paid, &credited.taken) };
         if matches!(credited.review, Review::Awaited) {

@@ -40,8 +40,24 @@ fn february(entries: &[PayableEntry], profile: &Profile, code: &str, opening: i6
         period: Period { start: day(30), end: day(60) },
         cut_off: day(61),
         opening,
+        account: Readiness::Unknown,
+        rates: &Rates::default(),
+        day: closed(),
     })
     .unwrap()
+}
+
+fn closed() -> NaiveDate {
+    "2026-03-03".parse().unwrap()
+}
+
+/// A euro is 1.25 dollars, 400 forints, 0.4 dinars, 160 yen.
+fn rates() -> Rates {
+    let mut rates = Rates::default();
+    for (code, rate) in [("usd", "1.25"), ("huf", "400"), ("kwd", "0.4"), ("jpy", "160")] {
+        rates.add(closed(), code.parse().unwrap(), rate.parse().unwrap(), "ecb");
+    }
+    rates
 }
 
 fn usd() -> Currency {
@@ -77,6 +93,9 @@ fn a_month_adds_up() {
             carry: 0,
             closing: 0,
             minimum: 5000,
+            paid_amount: 9360,
+            paid_currency: usd(),
+            rate: None,
             outcome: Outcome::Pay,
             entry_ids: [
                 "rolled",
@@ -136,6 +155,83 @@ fn what_a_currency_cannot_pay_is_carried() {
     assert_eq!(too_little.outcome, Outcome::RollOver(Reason::BelowMinimum));
 }
 
+/// Nets 100.01 of a currency for a partner who wants another.
+fn converted(code: &str, total: i64, wanted: &str, method: Method) -> Netted {
+    let payout = PayoutMethod { method, account: Some("x".to_owned()), currency: Some(wanted.parse().unwrap()) };
+    net(&ToNet {
+        entries: &[entry("a", EntryKind::Accrual, total, 40, 40)],
+        currency: code.parse().unwrap(),
+        profile: &Profile { payout: Some(payout), ..Profile::default() },
+        settings: &Settings::default(),
+        period: Period { start: day(30), end: day(60) },
+        cut_off: day(61),
+        opening: 0,
+        account: Readiness::Unknown,
+        rates: &rates(),
+        day: closed(),
+    })
+    .unwrap()
+}
+
+#[test]
+fn another_currency_is_converted_at_the_close() {
+    for (code, total, wanted, amount, paid, rate) in [
+        ("usd", 10_001, "eur", 10_001, 8001, "0.8"),
+        ("eur", 10_001, "usd", 10_001, 12_501, "1.25"),
+        ("eur", 10_001, "jpy", 10_001, 16_002, "160"),
+        ("jpy", 16_000, "eur", 16_000, 10_000, "0.00625"),
+        // 32,003.20 forints: whole ones leave, and what is too little for one stays in dollars.
+        ("usd", 10_001, "huf", 10_000, 3_200_000, "320"),
+        // 32.0032 dinars: the last digit of three is zero.
+        ("usd", 10_001, "kwd", 10_000, 32_000, "0.32"),
+    ] {
+        let netted = converted(code, total, wanted, Method::Csv);
+        assert_eq!((netted.amount, netted.paid_amount), (amount, paid), "{code} to {wanted}");
+        assert_eq!((netted.amount + netted.carry, netted.closing), (total, 0), "{code} to {wanted}");
+        assert_eq!(netted.rate.unwrap().rate.to_string(), rate);
+        assert_eq!(netted.paid_currency.as_str(), wanted);
+    }
+    assert_eq!(converted("usd", 10_001, "usd", Method::Csv).rate, None);
+    assert_eq!(converted("gbp", 10_001, "eur", Method::Csv).outcome, Outcome::RollOver(Reason::RateMissing));
+    assert_eq!(converted("usd", 1, "huf", Method::Csv).outcome, Outcome::Pay);
+    assert_eq!(converted("kwd", 1, "eur", Method::Csv).outcome, Outcome::RollOver(Reason::BelowMinimum));
+}
+
+#[test]
+fn what_cannot_be_paid_this_way_waits() {
+    assert_eq!(converted("usd", 10_000, "eur", Method::Sepa).outcome, Outcome::Pay);
+    assert_eq!(converted("usd", 10_000, "usd", Method::Sepa).outcome, Outcome::RollOver(Reason::CurrencyNotPayable));
+    let payout = PayoutMethod { method: Method::Stripe, account: Some("acct_1".to_owned()), currency: None };
+    let profile = Profile { payout: Some(payout), ..Profile::default() };
+    let with = |profile: &Profile, account: Readiness, tax_form_required: bool| {
+        let mut settings = Settings::default();
+        settings.month_end.tax_form_required = tax_form_required;
+        net(&ToNet {
+            entries: &[entry("a", EntryKind::Accrual, 100, 40, 40)],
+            currency: usd(),
+            profile,
+            settings: &settings,
+            period: Period { start: day(30), end: day(60) },
+            cut_off: day(61),
+            opening: 0,
+            account,
+            rates: &Rates::default(),
+            day: closed(),
+        })
+        .unwrap()
+        .outcome
+    };
+    assert_eq!(with(&profile, Readiness::Unknown, false), Outcome::Pay);
+    assert_eq!(with(&profile, Readiness::Ready, false), Outcome::Pay);
+    assert_eq!(with(&profile, Readiness::NotReady, false), Outcome::RollOver(Reason::AccountNotReady));
+    assert_eq!(with(&profile, Readiness::Ready, true), Outcome::RollOver(Reason::TaxFormMissing));
+    let profile = Profile { tax_form: Some("W-9".to_owned()), ..profile };
+    assert_eq!(with(&profile, Readiness::Ready, true), Outcome::Pay);
+    for reason in Reason::ALL {
+        assert_eq!(Reason::named(reason.as_str()), Some(reason));
+    }
+}
+
 #[test]
 fn the_partners_own_minimum_comes_before_the_workspaces() {
     let entries = [entry("a", EntryKind::Accrual, 2000, 40, 40)];
@@ -149,6 +245,9 @@ fn the_partners_own_minimum_comes_before_the_workspaces() {
             period: Period { start: day(30), end: day(60) },
             cut_off: day(61),
             opening: 0,
+            account: Readiness::Unknown,
+            rates: &Rates::default(),
+            day: closed(),
         })
         .unwrap();
         assert_eq!(netted.minimum, minimum);
@@ -174,6 +273,9 @@ fn more_than_fits_is_an_error() {
         period: Period { start: day(30), end: day(60) },
         cut_off: day(61),
         opening: 0,
+        account: Readiness::Unknown,
+        rates: &Rates::default(),
+        day: closed(),
     };
     assert_eq!(net(&input), Err(Overflow));
 }
@@ -194,7 +296,18 @@ impl Ledger {
         let cut_off = period.end + TimeDelta::days(lag);
         let settings = Settings::default();
         let opening = self.opening;
-        let input = ToNet { entries: &self.free, currency, profile, settings: &settings, period, cut_off, opening };
+        let input = ToNet {
+            entries: &self.free,
+            currency,
+            profile,
+            settings: &settings,
+            period,
+            cut_off,
+            opening,
+            account: Readiness::Unknown,
+            rates: &rates(),
+            day: closed(),
+        };
         let netted = net(&input).unwrap();
         if netted.outcome == Outcome::Pay {
             self.free.retain(|entry| !netted.entry_ids.contains(&entry.entry_id));

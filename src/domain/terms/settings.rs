@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::month_end::{MailSettings, MonthEnd, SepaDebtor};
 use super::AmountByCurrency;
+use super::month_end::{MailSettings, MonthEnd, SepaDebtor};
 use crate::domain::currency::Currency;
 
 /// A kind of evidence, for ordering by strength.

@@ -6,12 +6,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Caller;
 use super::super::body::{At, Nothing, Post, object};
 use super::super::query::{List, Page, Query};
 use super::super::{App, Problem};
+use super::payouts::Payout;
 use super::{Wanted, begin};
 use crate::domain::calendar::Month;
 use crate::payouts::batch::{self, Paid, PayoutError};
@@ -19,7 +21,7 @@ use crate::payouts::generic;
 use crate::payouts::rows::generic_rows;
 use crate::program::valid;
 use crate::store::api_keys::Role;
-use crate::store::payouts;
+use crate::store::{batches as stored, payouts};
 
 /// A month's payouts.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -39,57 +41,18 @@ pub(super) struct Batch {
     period_end: DateTime<Utc>,
     /// What was booked from then on waits for the next batch.
     cut_off_at: DateTime<Utc>,
-    /// `closed`, `approved` or `paid`.
-    #[schema(example = "closed")]
+    /// `closing`, `draft`, `approved`, `paying` or `paid`.
+    #[schema(example = "draft")]
     status: String,
     closed_at: DateTime<Utc>,
+    /// Who closed it: `cli`, `serve`, or `api:` and how the key begins.
+    closed_by: String,
     approved_at: Option<DateTime<Utc>>,
+    approved_by: Option<String>,
+    /// Why paying stands still: `{"code": "balance_insufficient", "currency": "usd", "missing": 12300}`.
+    #[schema(value_type = Option<Object>)]
+    paused: Option<Value>,
     paid_at: Option<DateTime<Utc>>,
-}
-
-/// One partner's money in one currency by one method; amounts in minor units.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct Payout {
-    /// Always `payout`.
-    #[schema(example = "payout")]
-    object: &'static str,
-    /// `po_…`
-    payout_id: String,
-    batch_id: String,
-    partner_key: String,
-    #[schema(example = "usd")]
-    currency: String,
-    /// `stripe`, `csv`, `paypal`, `wise`, `sepa`, or `none` where it is not known.
-    method: String,
-    /// What the batch before rolled over.
-    opening: i64,
-    /// Commissions since.
-    earned: i64,
-    /// Commissions taken back since, positive.
-    reversed: i64,
-    /// Everything else since.
-    adjustments: i64,
-    /// What is paid; zero where all rolls over.
-    amount: i64,
-    /// What stays.
-    closing: i64,
-    /// The minimum that counted.
-    minimum: i64,
-    /// How many entries make it up.
-    entry_count: i64,
-    /// How many of them are commissions that were earned.
-    commission_count: i64,
-    /// `ready`, `rolled_over`, `approved` or `paid`.
-    status: String,
-    /// Why nothing is paid.
-    reason: Option<String>,
-    /// What the partner sees on their account.
-    reference: String,
-    sent_at: Option<DateTime<Utc>>,
-    settled_at: Option<DateTime<Utc>>,
-    /// What the bank or service calls it.
-    external_id: Option<String>,
-    failure_reason: Option<String>,
 }
 
 /// A month to close.
@@ -134,12 +97,12 @@ pub(super) struct PayoutFilter {
     starting_after: Option<String>,
     /// Those of this partner.
     partner: Option<String>,
-    /// `ready`, `rolled_over`, `approved` or `paid`.
+    /// `ready`, `blocked`, `sending`, `sent`, `settled`, `failed`, `returned` or `canceled`.
     status: Option<String>,
 }
 
-impl From<&payouts::Batch> for Batch {
-    fn from(batch: &payouts::Batch) -> Self {
+impl From<&stored::Batch> for Batch {
+    fn from(batch: &stored::Batch) -> Self {
         Self {
             object: "batch",
             batch_id: batch.batch_id.clone(),
@@ -150,37 +113,11 @@ impl From<&payouts::Batch> for Batch {
             cut_off_at: batch.cut_off(),
             status: batch.status.clone(),
             closed_at: batch.closed_at(),
+            closed_by: batch.closed_by.clone(),
             approved_at: batch.approved_at(),
+            approved_by: batch.approved_by.clone(),
+            paused: batch.paused(),
             paid_at: batch.paid_at(),
-        }
-    }
-}
-
-impl From<&payouts::Payout> for Payout {
-    fn from(payout: &payouts::Payout) -> Self {
-        Self {
-            object: "payout",
-            payout_id: payout.payout_id.clone(),
-            batch_id: payout.batch_id.clone(),
-            partner_key: payout.partner_key.clone(),
-            currency: payout.currency().map(|currency| currency.to_string()).unwrap_or_default(),
-            method: payout.method.clone(),
-            opening: payout.opening,
-            earned: payout.earned,
-            reversed: payout.reversed,
-            adjustments: payout.adjustments,
-            amount: payout.amount,
-            closing: payout.closing,
-            minimum: payout.minimum,
-            entry_count: payout.entry_count,
-            commission_count: payout.commission_count,
-            status: payout.status.clone(),
-            reason: payout.reason.clone(),
-            reference: payout.reference.clone(),
-            sent_at: payout.sent_at(),
-            settled_at: payout.settled_at(),
-            external_id: payout.external_id.clone(),
-            failure_reason: payout.failure_reason.clone(),
         }
     }
 }
@@ -201,6 +138,11 @@ impl From<PayoutError> for Problem {
                 Self::conflict("no_such_payout", format!("the batch of {month} pays nothing to {whom}"))
             }
             PayoutError::WhichPayout(_) => Self::conflict("several_payouts", error.to_string()),
+            PayoutError::StillClosing(_) => Self::conflict("still_closing", error.to_string()),
+            PayoutError::FourEyes { .. } => Self::conflict("four_eyes", error.to_string()),
+            PayoutError::UnknownPayout(id) => Self::not_found(format!("there is no payout {id:?}")),
+            PayoutError::NotNow { .. } => Self::conflict("not_now", error.to_string()),
+            PayoutError::InFile { .. } => Self::conflict("in_payment_file", error.to_string()),
             PayoutError::PaidAs { .. } => Self::conflict("paid_otherwise", error.to_string()),
             PayoutError::Overflow { .. } => Self::conflict("amount_too_large", error.to_string()),
             PayoutError::Store(error) => Self::database(&error),
@@ -222,7 +164,7 @@ pub(super) async fn list(
 ) -> Result<Json<List<Batch>>, Problem> {
     let page = Page::of_ids(wanted.limit, wanted.starting_after, "bat_")?;
     let mut tx = app.db.read().await?;
-    let all = payouts::batches(&mut tx, caller.workspace(), caller.mode()).await?;
+    let all = stored::all(&mut tx, caller.workspace(), caller.mode()).await?;
     Ok(Json(page.of_all(all.iter().map(Batch::from), |batch| &batch.batch_id)?))
 }
 

@@ -17,6 +17,7 @@ mod leads;
 mod links;
 mod partners;
 mod payments;
+mod payouts;
 mod programs;
 mod reviews;
 mod shapes;
@@ -113,6 +114,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(payments::explain))
         .routes(routes!(payments::get))
         .routes(routes!(payments::list))
+        .routes(routes!(payouts::cancel))
         .routes(routes!(programs::archive))
         .routes(routes!(programs::get, programs::update))
         .routes(routes!(programs::list, programs::create))

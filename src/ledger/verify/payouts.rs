@@ -41,14 +41,22 @@ impl Verifying<'_> {
         if made.stated != out {
             self.report.differs(format!("Payout {id} does not add up: {} came in, {out} went out.", made.stated));
         }
-        let is_booked = matches!(made.status.as_str(), "approved" | "paid");
-        let carry = if made.status == "rolled_over" { 0 } else { made.closing };
+        let pays = made.status != "blocked";
+        let is_booked = pays && (made.approved == 1 || made.status == "canceled");
+        let carry = if pays { made.closing } else { 0 };
         let mut expected = Vec::new();
         if is_booked {
             expected.push(line(EntryKind::Payout, -made.amount));
         }
         if carry != 0 {
             expected.extend([carry, -carry].map(|amount| line(EntryKind::Carry, amount)));
+        }
+        let (returns, booked): (Vec<&PayoutLine>, Vec<&PayoutLine>) =
+            booked.iter().partition(|line| line.kind == EntryKind::PayoutReturn.as_str());
+        let returned: i128 = returns.iter().map(|line| i128::from(line.amount)).sum();
+        if returned != i128::from(made.returned) {
+            let said = made.returned;
+            self.report.differs(format!("Payout {id} says that {said} came back; the ledger says {returned}."));
         }
         let mut found: Vec<String> = booked.iter().map(|line| format!("{} of {}", line.kind, line.amount)).collect();
         expected.sort_unstable();

@@ -18,8 +18,8 @@ use super::fault::Faults;
 use super::file::{GroupSection, PartnerSection, ProgramSection, WorkspaceSection};
 use super::valid::STATUS;
 use crate::domain::terms::{
-    Base, CreditBy, CustomersShown, Duration, EmailMatch, PriceBy, ProgramTerms, SecondLevel, SecondLevelOf, SelfReferral, Touch,
-    TrialConversion,
+    Base, CreditBy, CustomersShown, Duration, EmailMatch, PriceBy, ProgramTerms, SecondLevel, SecondLevelOf,
+    SelfReferral, Touch, TrialConversion,
 };
 
 const ROOT: [&str; 4] = ["workspace", "program", "group", "partner"];

@@ -12,8 +12,7 @@ const STATEMENTS: [(&str, SendStatements); 2] =
     [("manual", SendStatements::Manual), ("on_approval", SendStatements::OnApproval)];
 
 pub(crate) const MONTH_END: [&str; 6] = ["close", "day", "hour", "approve_below", "four_eyes", "tax_form_required"];
-pub(crate) const MAIL: [&str; 7] =
-    ["from", "reply_to", "bounce", "list_id", "owner", "statements", "payout_notices"];
+pub(crate) const MAIL: [&str; 7] = ["from", "reply_to", "bounce", "list_id", "owner", "statements", "payout_notices"];
 pub(crate) const SEPA: [&str; 3] = ["name", "iban", "bic"];
 
 /// Reads `[workspace.month_end]`.
