@@ -15,6 +15,7 @@ mod imports;
 mod ledger;
 pub mod openapi;
 mod out;
+mod pay;
 mod payouts;
 mod serve;
 mod table;

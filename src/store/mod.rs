@@ -29,7 +29,9 @@ pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
+pub mod stripe_accounts;
 pub mod tiers;
+pub mod transfers;
 pub mod webhook_secrets;
 pub mod workspaces;
 
