@@ -24,6 +24,7 @@ pub mod leads;
 pub mod links;
 pub mod lookups;
 pub mod payments;
+pub mod payout_files;
 pub mod payouts;
 pub mod refs;
 pub mod resettle;
