@@ -3,7 +3,7 @@
 pub mod batch;
 pub mod closing;
 pub mod csv_cell;
-mod error;
+pub mod error;
 pub mod files;
 pub mod formats;
 pub mod generic;
