@@ -25,6 +25,7 @@ pub mod links;
 pub mod lookups;
 pub mod mails;
 pub mod payments;
+pub mod payout_files;
 pub mod payouts;
 pub mod refs;
 pub mod resettle;
