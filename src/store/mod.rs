@@ -23,6 +23,7 @@ pub mod idempotency;
 pub mod leads;
 pub mod links;
 pub mod lookups;
+pub mod mails;
 pub mod payments;
 pub mod payouts;
 pub mod refs;
