@@ -31,6 +31,7 @@ pub mod refs;
 pub mod resettle;
 pub mod rows;
 pub mod stripe_accounts;
+pub mod statements;
 pub mod tiers;
 pub mod transfers;
 pub mod webhook_secrets;
