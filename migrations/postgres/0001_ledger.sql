@@ -461,7 +461,7 @@ CREATE TABLE fx_rates (
     rate TEXT COLLATE "C" NOT NULL,
     source TEXT COLLATE "C" NOT NULL,
     entered_at BIGINT NOT NULL,
-    PRIMARY KEY (workspace_id, currency, day)
+    PRIMARY KEY (workspace_id, day, currency)
 );
 
 -- A partner's month in one currency, frozen at the close: `document` is what `hash` was made of, compressed.
@@ -514,6 +514,7 @@ CREATE TABLE mails (
 );
 CREATE INDEX mails_due ON mails (workspace_id, next_try_at, mail_id) WHERE next_try_at IS NOT NULL;
 CREATE INDEX mails_of_book ON mails (workspace_id, mode, mail_id);
+CREATE INDEX mails_of_status ON mails (workspace_id, mode, status, mail_id);
 CREATE INDEX mails_of_batch ON mails (workspace_id, batch_id, mail_id) WHERE batch_id IS NOT NULL;
 
 -- Keys of the JSON API. A key itself is shown once and never kept: `hash` is the SHA-256 of it.

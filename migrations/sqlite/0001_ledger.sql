@@ -458,7 +458,7 @@ CREATE TABLE fx_rates (
     rate TEXT NOT NULL,
     source TEXT NOT NULL,
     entered_at INTEGER NOT NULL,
-    PRIMARY KEY (workspace_id, currency, day)
+    PRIMARY KEY (workspace_id, day, currency)
 ) STRICT, WITHOUT ROWID;
 
 -- A partner's month in one currency, frozen at the close: `document` is what `hash` was made of, compressed.
@@ -511,6 +511,7 @@ CREATE TABLE mails (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mails_due ON mails (workspace_id, next_try_at, mail_id) WHERE next_try_at IS NOT NULL;
 CREATE INDEX mails_of_book ON mails (workspace_id, mode, mail_id);
+CREATE INDEX mails_of_status ON mails (workspace_id, mode, status, mail_id);
 CREATE INDEX mails_of_batch ON mails (workspace_id, batch_id, mail_id) WHERE batch_id IS NOT NULL;
 
 -- Keys of the JSON API. A key itself is shown once and never kept: `hash` is the SHA-256 of it.
@@ -644,6 +645,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('mails', 'mails_due', '1000000 1000000 2 1'),
     ('mails', 'mails_of_book', '1000000 1000000 1000000 1'),
     ('mails', 'mails_of_batch', '1000000 1000000 10000 1'),
+    ('mails', 'mails_of_status', '1000000 1000000 1000000 10000 1'),
     ('mails', 'sqlite_autoindex_mails_2', '1000000 1000000 1'),
     ('payouts', 'sqlite_autoindex_payouts_2', '1000000 1000000 2 2 2 1'),
     ('payout_entries', 'payout_entries_live', '1000000 1000000 1'),
