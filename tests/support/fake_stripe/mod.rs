@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use commission_bridge::clock::Clock;
 
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, mixed};
 
 /// The keys that it accepts.
 pub const LIVE_KEY: &str = "sk_live_of_the_test";
