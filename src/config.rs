@@ -9,6 +9,8 @@ use clap::Args;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::mail::rate;
+
 /// The flags that every command has. Each also has an environment variable and a key in the file.
 ///
 /// Variables are looked up in [`Config::load`], beside those that have no flag.
@@ -57,6 +59,8 @@ struct File {
     stripe_api_key: Option<Secret>,
     stripe_api_base: Option<String>,
     smtp_url: Option<Secret>,
+    smtp_ca: Option<Secret>,
+    smtp_rate: Option<u32>,
     public_url: Option<String>,
     api_rate_limit: Option<u32>,
     log: Option<String>,
@@ -100,6 +104,10 @@ pub struct Config {
     pub stripe_api_base: Option<String>,
     /// Mail server.
     pub smtp_url: Option<Secret>,
+    /// Certificates (PEM) that are trusted beside the well-known ones when mail is handed over.
+    pub smtp_ca: Option<Secret>,
+    /// Mails a second; 0 for any number.
+    pub smtp_rate: u32,
     /// Where this service is reached from outside.
     pub public_url: String,
     /// Requests a second that each API key may make, twice as many at once; 0 for any number.
@@ -140,6 +148,9 @@ pub enum ConfigError {
     /// The rate limit is none.
     #[error("API_RATE_LIMIT is {0:?}: expected a number of requests a second, or 0 for any number")]
     RateLimit(String),
+    /// The mail rate is none.
+    #[error("SMTP_RATE is {0:?}: expected a number of mails a second, or 0 for any number")]
+    SmtpRate(String),
     /// The log filter cannot be read.
     #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
     Log(String, String),
@@ -189,6 +200,10 @@ impl Config {
             Some(text) => text.parse().map_err(|_| ConfigError::RateLimit(text))?,
             None => file.api_rate_limit.unwrap_or(DEFAULT_RATE_LIMIT),
         };
+        let smtp_rate = match environment("SMTP_RATE") {
+            Some(text) => text.parse().map_err(|_| ConfigError::SmtpRate(text))?,
+            None => file.smtp_rate.unwrap_or(rate::DEFAULT),
+        };
         let log = chosen(flags.log.as_ref(), "LOG").or(file.log);
         if let Some(log) = &log
             && let Err(error) = EnvFilter::try_new(log)
@@ -207,6 +222,8 @@ impl Config {
             stripe_api_key: secret(None, "STRIPE_API_KEY", file.stripe_api_key)?,
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
+            smtp_ca: secret(None, "SMTP_CA", file.smtp_ca)?,
+            smtp_rate,
             public_url: public_url.trim_end_matches('/').to_owned(),
             api_rate_limit,
             log,

@@ -17,6 +17,7 @@ use crate::domain::fx::Rates;
 use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, Readiness, ToNet, net};
 use crate::domain::terms::{Method, Profile, Settings, Terms};
 use crate::ids::Ids;
+use crate::mail::note;
 use crate::store::audit::By;
 use crate::store::batches::{self, Batch, NewBatch};
 use crate::store::entries::{Booked, Entry};
@@ -172,6 +173,7 @@ impl Closing {
             }
             let batch = found(tx, workspace, batch_id).await?;
             audited(tx, by, "batch.closed", None, &batch).await?;
+            note::batch_closed(tx, by, batch.mode(), &batch.batch_id).await?;
             return Ok(Page::Last);
         };
         if !batches::close_up_to(tx, workspace, batch_id, &from, last).await? {
