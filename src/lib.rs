@@ -27,6 +27,7 @@ pub mod mail;
 pub mod payouts;
 pub mod program;
 pub mod sample;
+pub mod statements;
 pub mod store;
 pub mod stripe;
 pub mod worker;

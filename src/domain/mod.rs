@@ -21,6 +21,7 @@ pub mod netting;
 pub mod pricing;
 pub mod second_level;
 pub mod standing;
+pub mod statement;
 #[cfg(test)]
 mod story;
 pub mod taken;
