@@ -6,10 +6,11 @@
 //! 1. [`stripe`]: what Stripe says, in every API version, as facts. Plain functions.
 //! 2. [`domain`]: facts to decisions to ledger lines. Plain functions, no clock, no database.
 //! 3. [`ledger`]: `record` (events to facts) and `settle` (facts to entries), in batches.
-//! 4. [`payouts`]: a month's batch and its files; [`imports`]: another tool's exports, moving in.
-//! 5. [`mail`]: an outbox, and sending it, each mail once.
+//! 4. [`payouts`]: a month's batch, its transfers and files, and what became of them; [`imports`]: another tool's
+//!    exports, moving in.
+//! 5. [`statements`]: what partners get to read, frozen and provable; [`mail`]: an outbox, and sending it, each mail once.
 //! 6. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
-//! 7. [`store`]: the only room that knows a database.
+//! 7. [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
 //!
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
@@ -30,4 +31,5 @@ pub mod sample;
 pub mod statements;
 pub mod store;
 pub mod stripe;
+pub mod stripe_api;
 pub mod worker;

@@ -1,4 +1,6 @@
-//! The loops: record what came in, settle what is due, wake whom a change concerns.
+//! The loops: record what came in, settle what is due, wake whom a change concerns, close months.
+
+mod month_end;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,22 +139,22 @@ impl Worker {
         }
     }
 
-    /// Works until told to stop: one loop records, one settles.
+    /// Works until told to stop: one loop records, one settles, one closes months.
     pub async fn run(&self, shutdown: CancellationToken) {
-        tokio::join!(self.keep_recording(&shutdown), self.keep_settling(&shutdown));
+        tokio::join!(self.keep_recording(&shutdown), self.keep_settling(&shutdown), self.keep_closing(&shutdown));
     }
 
     async fn keep_recording(&self, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
             let round = self.record_round(shutdown).await;
-            rest(self.arrivals.next(), shutdown, round, "recording").await;
+            rest(self.arrivals.next(), shutdown, NAP, round, "recording").await;
         }
     }
 
     async fn keep_settling(&self, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
             let round = self.settle_round(shutdown).await;
-            rest(self.recorded.notified(), shutdown, round, "settling").await;
+            rest(self.recorded.notified(), shutdown, NAP, round, "settling").await;
         }
     }
 
@@ -244,11 +246,12 @@ impl Round {
 async fn rest(
     wake: impl Future<Output = ()>,
     shutdown: &CancellationToken,
+    nap: Duration,
     round: Result<(), StoreError>,
     doing: &str,
 ) {
     let nap = match round {
-        Ok(()) => NAP,
+        Ok(()) => nap,
         // Somebody else was quicker; what is left is tried at once.
         Err(error) if error.is_collision() => Duration::ZERO,
         Err(error) => {

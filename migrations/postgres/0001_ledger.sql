@@ -461,7 +461,7 @@ CREATE TABLE fx_rates (
     rate TEXT COLLATE "C" NOT NULL,
     source TEXT COLLATE "C" NOT NULL,
     entered_at BIGINT NOT NULL,
-    PRIMARY KEY (workspace_id, currency, day)
+    PRIMARY KEY (workspace_id, day, currency)
 );
 
 -- A partner's month in one currency, frozen at the close: `document` is what `hash` was made of, compressed.

@@ -458,7 +458,7 @@ CREATE TABLE fx_rates (
     rate TEXT NOT NULL,
     source TEXT NOT NULL,
     entered_at INTEGER NOT NULL,
-    PRIMARY KEY (workspace_id, currency, day)
+    PRIMARY KEY (workspace_id, day, currency)
 ) STRICT, WITHOUT ROWID;
 
 -- A partner's month in one currency, frozen at the close: `document` is what `hash` was made of, compressed.

@@ -14,8 +14,11 @@ use crate::domain::calendar::Month;
 use crate::domain::currency::Currency;
 use crate::domain::money::decimal_text;
 use crate::payouts::batch::{self, Done, Paid, PayoutError};
+use crate::payouts::closing;
 use crate::payouts::generic;
+use crate::payouts::outcome::{self, InFile};
 use crate::payouts::rows::generic_rows;
+use crate::program::valid;
 use crate::store::batches::{self, Batch};
 use crate::store::payouts::{self, Payout};
 
@@ -36,6 +39,9 @@ pub enum Command {
         after_help = "Example:\n  commission-bridge payouts mark-paid 2026-10 --partner acme --external-id TX123"
     )]
     MarkPaid(MarkPaid),
+    /// Cancel a payout that has not left: its money is free for the next batch
+    #[command(after_help = "Example:\n  commission-bridge payouts cancel po_… --reason 'wrong account'")]
+    Cancel(Cancel),
     /// Write a batch as a file
     #[command(
         after_help = "Example:\n  commission-bridge payouts export 2026-10 --format generic --output payouts.csv"
@@ -97,6 +103,23 @@ pub struct MarkPaid {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The payout's id
+    payout: String,
+    /// Why, for the partner's next statement and the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The payment file that it stands in was not, and will not be, handed over
+    #[arg(long)]
+    not_paid_out: bool,
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     /// One row for each payout, with all that a bookkeeper asks for
@@ -132,6 +155,7 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::List(arguments) => list(config, &arguments).await,
         Command::Approve(arguments) => approve(config, &arguments).await,
         Command::MarkPaid(arguments) => mark_paid(config, &arguments).await,
+        Command::Cancel(arguments) => cancel(config, &arguments).await,
         Command::Export(arguments) => export(config, &arguments).await,
     }
 }
@@ -144,6 +168,7 @@ async fn close(config: &Config, arguments: &Close) -> Result<(), Failure> {
     let (tx, by) = session.parts();
     let (batch, done) = batch::close(tx, by, context.mode, arguments.month).await?;
     session.commit().await?;
+    let batch = closing::finish(&context.db, &context.clock, &context.ids, context.workspace, &batch.batch_id).await?;
     say_done(done, &format!("{} was closed before; nothing was changed", batch.month));
     show(&context, &batch, arguments.json).await
 }
@@ -173,6 +198,27 @@ async fn mark_paid(config: &Config, arguments: &MarkPaid) -> Result<(), Failure>
     session.commit().await?;
     note!("{} marked as paid", many(marked, "payout"));
     show(&context, &batch, arguments.json).await
+}
+
+async fn cancel(config: &Config, arguments: &Cancel) -> Result<(), Failure> {
+    let context = Context::open(config, &arguments.which).await?;
+    let reason = valid::prose(&arguments.reason, "a reason").map_err(Failure::Said)?;
+    let in_file = if arguments.not_paid_out { InFile::NotPaidOut } else { InFile::Refuse };
+    let mut session = context.session().await?;
+    let (tx, by) = session.parts();
+    let changed = outcome::cancel(tx, by, &arguments.payout, &reason, in_file).await?;
+    session.commit().await?;
+    let payout = &changed.after;
+    if !changed.is_news() {
+        note!("{} was canceled before; nothing was changed", payout.payout_id);
+    }
+    if arguments.json {
+        return table::print_json(&payout.json());
+    }
+    let amount = decimal_text(payout.amount, payout.currency()?);
+    let Payout { payout_id, partner_key, .. } = payout;
+    outln!("{payout_id} is canceled: {amount} {} of {partner_key} is free for the next batch.", payout.currency()?);
+    Ok(())
 }
 
 fn say_done(done: Done, before: &str) {

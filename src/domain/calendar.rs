@@ -47,9 +47,17 @@ impl Month {
 
     /// The first moment of the month in `zone`.
     pub fn start(self, zone: Tz) -> Time {
-        let date = NaiveDate::from_ymd_opt(self.year, self.month, 1).expect("a month has a first day");
-        let mut local = date.and_time(NaiveTime::MIN);
-        // Where the clocks skip midnight, the month begins at the first minute that exists.
+        self.at(1, 0, zone)
+    }
+
+    /// The moment at which the clocks of `zone` show a full hour on a day, 1 to 28, of the month.
+    ///
+    /// # Panics
+    /// For days and hours that some month or day does not have.
+    pub fn at(self, day: u32, hour: u32, zone: Tz) -> Time {
+        let date = NaiveDate::from_ymd_opt(self.year, self.month, day).expect("every month has 28 days");
+        let mut local = date.and_time(NaiveTime::from_hms_opt(hour, 0, 0).expect("every day has 24 hours"));
+        // Where the clocks skip it, it is the first minute that exists.
         loop {
             if let Some(start) = zone.from_local_datetime(&local).earliest() {
                 return start.to_utc();
@@ -94,6 +102,16 @@ mod tests {
 
     fn at(text: &str) -> Time {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_hour_of_a_day_is_on_the_zones_clock() {
+        let at_nine = |month: &str, zone: Tz| month.parse::<Month>().unwrap().at(3, 9, zone);
+        assert_eq!(at_nine("2026-11", chrono_tz::Europe::Berlin), at("2026-11-03T08:00:00Z"));
+        assert_eq!(at_nine("2026-07", chrono_tz::Europe::Berlin), at("2026-07-03T07:00:00Z"));
+        // Clocks skip from 2:00 to 3:00 on 8 March 2026.
+        let skipped = "2026-03".parse::<Month>().unwrap().at(8, 2, chrono_tz::America::New_York);
+        assert_eq!(skipped, at("2026-03-08T07:00:00Z"));
     }
 
     #[test]

@@ -32,6 +32,17 @@ struct Published {
     source: String,
 }
 
+/// What a euro is worth in another currency, as published for a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EuroRate {
+    /// The day.
+    pub day: NaiveDate,
+    /// Of what.
+    pub currency: Currency,
+    /// Units for one euro; above zero.
+    pub per_euro: Decimal,
+}
+
 /// A rate between two currencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rate {

@@ -33,13 +33,13 @@ pub struct Fault {
 
 /// Collects what is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     found: Vec<Fault>,
     total: usize,
 }
 
 impl Faults {
-    pub(super) fn add(&mut self, row: Option<usize>, column: Option<&str>, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, row: Option<usize>, column: Option<&str>, message: impl Into<String>) {
         self.total += 1;
         if self.found.len() < KEPT {
             self.found.push(Fault { row, column: column.map(str::to_owned), message: message.into() });
@@ -47,7 +47,7 @@ impl Faults {
     }
 
     /// Nothing, or all that was found.
-    pub(super) fn into_result(mut self, file_name: &str) -> Result<(), ImportError> {
+    pub(crate) fn into_result(mut self, file_name: &str) -> Result<(), ImportError> {
         if self.found.is_empty() {
             return Ok(());
         }
@@ -58,14 +58,14 @@ impl Faults {
 
 impl ImportError {
     /// A single fault.
-    pub(super) fn one(file_name: &str, row: Option<usize>, column: Option<&str>, message: impl Into<String>) -> Self {
+    pub(crate) fn one(file_name: &str, row: Option<usize>, column: Option<&str>, message: impl Into<String>) -> Self {
         let fault = Fault { row, column: column.map(str::to_owned), message: message.into() };
         Self { file_name: file_name.to_owned(), faults: vec![fault], total: 1 }
     }
 }
 
 /// A value as a message may repeat it: what looks like an e-mail is masked.
-pub(super) fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     if value.contains('@') { format!("{:?}", mask(value)) } else { format!("{value:?}") }
 }
 

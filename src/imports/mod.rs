@@ -9,7 +9,7 @@ mod columns;
 pub mod fault;
 mod plan;
 mod row;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 

@@ -8,24 +8,24 @@ const MOST_CELL: usize = 5000;
 
 /// A file's heading and rows.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// The headings as the file writes them, trimmed.
-    pub(super) headings: Vec<String>,
+    pub(crate) headings: Vec<String>,
     /// The rows that hold anything.
-    pub(super) rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// A row with as many cells as there are headings.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// As a spreadsheet counts it.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Trimmed.
-    pub(super) cells: Vec<String>,
+    pub(crate) cells: Vec<String>,
 }
 
 /// Reads a file; what is wrong with single rows goes to `faults`.
-pub(super) fn read(bytes: &[u8], file_name: &str, faults: &mut Faults) -> Result<Table, ImportError> {
+pub(crate) fn read(bytes: &[u8], file_name: &str, faults: &mut Faults) -> Result<Table, ImportError> {
     let text = utf8(bytes, file_name)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)

@@ -3,7 +3,11 @@
 pub mod batch;
 pub mod closing;
 pub mod csv_cell;
-mod error;
+pub mod error;
+pub mod formats;
 pub mod generic;
+pub mod item;
+pub mod marks;
 pub mod outcome;
+pub mod readback;
 pub mod rows;

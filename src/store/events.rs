@@ -258,6 +258,17 @@ pub async fn pending(
     Ok((events, places.into_iter().last()))
 }
 
+/// When the oldest event that nobody has read yet came in.
+pub async fn oldest_unread(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<Time>, StoreError> {
+    let oldest: Option<i64> = on!(tx, conn => {
+        sqlx::query_scalar("SELECT MIN(received_at) FROM unread WHERE workspace_id = $1")
+            .bind(workspace.0)
+            .fetch_one(conn)
+            .await?
+    });
+    Ok(oldest.map(from_micros))
+}
+
 /// Events by id and shape, with their bodies.
 pub async fn by_keys(
     tx: &mut Tx,

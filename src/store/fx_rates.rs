@@ -1,5 +1,7 @@
 //! Exchange rates, as published: a day's rate of a currency is entered once and stays.
 
+use std::collections::BTreeMap;
+
 use chrono::{Days, NaiveDate};
 use rust_decimal::Decimal;
 use sqlx::FromRow;
@@ -9,19 +11,8 @@ use super::rows::Rows;
 use super::{StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::domain::currency::Currency;
-use crate::domain::fx::{DAYS_BACK, Rates};
+use crate::domain::fx::{DAYS_BACK, EuroRate, Rates};
 use crate::on;
-
-/// A rate to enter: units of a currency for one euro.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRate {
-    /// The day for which it was published.
-    pub day: NaiveDate,
-    /// Of what.
-    pub currency: Currency,
-    /// Units for one euro; above zero.
-    pub per_euro: Decimal,
-}
 
 /// A rate that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +117,7 @@ pub struct Entered {
     /// How many were known, and are the same.
     pub known: u64,
     /// Those that are known otherwise: what was to be entered, and what is known.
-    pub differing: Vec<(NewRate, KnownRate)>,
+    pub differing: Vec<(EuroRate, KnownRate)>,
 }
 
 /// Enters the rates that are not known yet. One that is known is never changed: where it differs, that is told, and the
@@ -134,7 +125,7 @@ pub struct Entered {
 pub async fn enter(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    rates: &[NewRate],
+    rates: &[EuroRate],
     source: &str,
     now: Time,
 ) -> Result<Entered, StoreError> {
@@ -157,7 +148,7 @@ pub async fn enter(
                 FROM v JOIN fx_rates f ON f.workspace_id = $1 AND f.day = v.day AND f.currency = v.currency";
     let found: Vec<Row> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     let found = found.into_iter().map(KnownRate::try_from).collect::<Result<Vec<_>, _>>()?;
-    let found: std::collections::BTreeMap<_, _> =
+    let found: BTreeMap<_, _> =
         found.into_iter().map(|known| ((known.day, known.currency), known)).collect();
     for rate in rates {
         match found.get(&(rate.day, rate.currency)) {

@@ -393,6 +393,26 @@ pub async fn of_batch(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Re
     }))
 }
 
+/// What the payouts of a batch that are `ready` come to, by the ledger's currency.
+pub async fn ready_totals(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    batch_id: &str,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT currency, CAST(SUM(amount) AS BIGINT) FROM payouts
+             WHERE workspace_id = $1 AND batch_id = $2 AND status = 'ready'
+             GROUP BY currency
+             ORDER BY currency",
+        )
+        .bind(workspace.0)
+        .bind(batch_id)
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
 /// What a batch left for some partners, by partner and currency.
 pub async fn closings(
     tx: &mut Tx,
@@ -516,7 +536,7 @@ pub async fn made_of(tx: &mut Tx, workspace: WorkspaceId, after: &str, limit: i6
     Ok(on!(tx, conn => {
         sqlx::query_as(
             "SELECT p.payout_id, p.status, p.amount, p.closing, p.returned,
-                    CASE WHEN b.approved_at IS NULL THEN 0 ELSE 1 END AS approved,
+                    CAST(CASE WHEN b.approved_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS approved,
                     p.opening + p.earned - p.reversed + p.adjustments AS stated, p.entry_count,
                     COUNT(e.entry_id) AS entries, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT) AS sum
              FROM (SELECT * FROM payouts WHERE workspace_id = $1 AND payout_id > $2 ORDER BY payout_id LIMIT $3) p

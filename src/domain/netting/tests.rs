@@ -180,8 +180,8 @@ fn another_currency_is_converted_at_the_close() {
         ("eur", 10_001, "usd", 10_001, 12_501, "1.25"),
         ("eur", 10_001, "jpy", 10_001, 16_002, "160"),
         ("jpy", 16_000, "eur", 16_000, 10_000, "0.00625"),
-        // 32,003.20 forints: whole ones leave, and what is too little for one stays in dollars.
-        ("usd", 10_001, "huf", 10_000, 3_200_000, "320"),
+        // 32,003.20 forints: whole ones leave; the rest is less than half a cent.
+        ("usd", 10_001, "huf", 10_001, 3_200_300, "320"),
         // 32.0032 dinars: the last digit of three is zero.
         ("usd", 10_001, "kwd", 10_000, 32_000, "0.32"),
     ] {
