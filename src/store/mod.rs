@@ -29,6 +29,7 @@ pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
+pub mod statements;
 pub mod tiers;
 pub mod webhook_secrets;
 pub mod workspaces;
