@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::mail::rate;
 use crate::stripe_api::{Keys, Options};
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
@@ -62,6 +63,8 @@ struct File {
     stripe_timeout: Option<u64>,
     stripe_rate_limit: Option<u32>,
     smtp_url: Option<Secret>,
+    smtp_ca: Option<Secret>,
+    smtp_rate: Option<u32>,
     public_url: Option<String>,
     api_rate_limit: Option<u32>,
     log: Option<String>,
@@ -109,6 +112,10 @@ pub struct Config {
     pub stripe_rate_limit: u32,
     /// Mail server.
     pub smtp_url: Option<Secret>,
+    /// Certificates (PEM) that are trusted beside the well-known ones when mail is handed over.
+    pub smtp_ca: Option<Secret>,
+    /// Mails a second; 0 for any number.
+    pub smtp_rate: u32,
     /// Where this service is reached from outside.
     pub public_url: String,
     /// Requests a second that each API key may make, twice as many at once; 0 for any number.
@@ -155,6 +162,9 @@ pub enum ConfigError {
     /// The Stripe key cannot be used.
     #[error(transparent)]
     StripeKey(#[from] crate::stripe_api::BadKeys),
+    /// The mail rate is none.
+    #[error("SMTP_RATE is {0:?}: expected a number of mails a second, or 0 for any number")]
+    SmtpRate(String),
     /// The log filter cannot be read.
     #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
     Log(String, String),
@@ -222,6 +232,10 @@ impl Config {
             }
             None => file.stripe_rate_limit.unwrap_or(DEFAULT_STRIPE_RATE_LIMIT),
         };
+        let smtp_rate = match environment("SMTP_RATE") {
+            Some(text) => text.parse().map_err(|_| ConfigError::SmtpRate(text))?,
+            None => file.smtp_rate.unwrap_or(rate::DEFAULT),
+        };
         let log = chosen(flags.log.as_ref(), "LOG").or(file.log);
         if let Some(log) = &log
             && let Err(error) = EnvFilter::try_new(log)
@@ -242,6 +256,8 @@ impl Config {
             stripe_timeout,
             stripe_rate_limit,
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
+            smtp_ca: secret(None, "SMTP_CA", file.smtp_ca)?,
+            smtp_rate,
             public_url: public_url.trim_end_matches('/').to_owned(),
             api_rate_limit,
             log,

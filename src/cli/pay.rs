@@ -70,7 +70,11 @@ async fn pay(context: &Context, payer: &Payer, batch_id: &str, stop: &Cancellati
             Err(PayoutError::Store(error)) if error.is_collision() => Round::default(),
             Err(error) => return Err(error.into()),
         };
-        if round.settled + round.failed == 0 { still += 1 } else { still = 0 }
+        if round.settled + round.failed == 0 {
+            still += 1
+        } else {
+            still = 0
+        }
         let Some(next) = round.next.filter(|_| round.paused.is_none()) else { return Ok(()) };
         let wait = (next - context.clock.now()).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT);
         if wait > Duration::from_secs(2) {
@@ -127,7 +131,9 @@ fn print(batch: &Batch, standing: &[Standing]) -> Result<(), Failure> {
     if let Some(paused) = batch.paused() {
         outln!("{}", why_paused(&paused, &batch.month));
     } else if standing.iter().any(|standing| standing.status == "sending") {
-        outln!("Stripe has not said clearly what became of those that are `sending`: ask again later, or let `serve` do it.");
+        outln!(
+            "Stripe has not said clearly what became of those that are `sending`: ask again later, or let `serve` do it."
+        );
     }
     if standing.iter().any(|standing| standing.status == "failed") {
         outln!("What failed is free for the next month: `payouts list {}` says why.", batch.month);
@@ -144,9 +150,9 @@ fn why_paused(paused: &serde_json::Value, month: &str) -> String {
             "The balance at Stripe does not suffice: {} is missing. Add it, then: commission-bridge payouts pay {month}",
             Money::new(missing, currency)
         ),
-        (Some("balance_insufficient"), _, _) => format!(
-            "The balance at Stripe did not suffice. When it does: commission-bridge payouts pay {month}"
-        ),
+        (Some("balance_insufficient"), _, _) => {
+            format!("The balance at Stripe did not suffice. When it does: commission-bridge payouts pay {month}")
+        }
         _ => format!(
             "{}. Then: commission-bridge payouts pay {month}",
             paused["message"].as_str().unwrap_or("Paying stands still").trim_end_matches('.')

@@ -18,6 +18,8 @@ use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
 use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
+use crate::mail::outbox::Outbox;
+use crate::mail::worker::Mailer;
 use crate::paying::Paying;
 use crate::store::{Db, api_keys};
 use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
@@ -43,6 +45,7 @@ pub struct Service {
     paying: tokio::task::JoinHandle<()>,
     writer: tokio::task::JoinHandle<()>,
     click_writers: tokio::task::JoinSet<()>,
+    mail: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Service {
@@ -62,8 +65,15 @@ impl Service {
             paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,
             click_writers,
+            mail: None,
             stop,
         }
+    }
+
+    /// Sends mail, too.
+    pub fn send_mail(&mut self, mailer: Mailer) {
+        let stop = self.stop.clone();
+        self.mail = Some(tokio::spawn(async move { mailer.run(stop).await }));
     }
 
     /// Waits until the endpoint ends by itself, which it does only when something is wrong.
@@ -80,6 +90,9 @@ impl Service {
             self.click_writers.join_all().await;
             let _ = self.worker.await;
             let _ = self.paying.await;
+            if let Some(mail) = self.mail {
+                let _ = mail.await;
+            }
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             tracing::warn!("some connections did not end in time; everything acknowledged is stored");
@@ -101,13 +114,16 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let url = if config.public_url == asked { format!("http://{address}") } else { config.public_url.clone() };
     let secrets = config.stripe_webhook_secret.clone().unwrap_or_default();
     let ids = Ids::random();
+    let outbox = Outbox::configured(config, &db, &clock, &ids)?;
     let token = first_key_token(&db, &clock, &ids).await?;
     let stopping = asked_to_stop();
     out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
     let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
     let limits = Limits::per_second(config.api_rate_limit);
     let settings = Settings { secrets, limits, public_url: url, setup, stripe };
+    let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
+    service.send_mail(mailer);
     tracing::info!(%address, "serving");
     tokio::select! {
         ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,

@@ -18,11 +18,15 @@ use crate::domain::fx::Rates;
 use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, Readiness, ToNet, net};
 use crate::domain::terms::{Method, Profile, Settings, Terms};
 use crate::ids::Ids;
+use crate::mail::note;
+use crate::statements::freeze::{FreezeContext, freeze};
 use crate::store::audit::By;
 use crate::store::batches::{self, Batch, NewBatch};
 use crate::store::entries::{Booked, Entry};
 use crate::store::payouts::{self, NewPayout, Payout};
-use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, fx_rates, stripe_accounts, tiers};
+use crate::store::{
+    Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, fx_rates, stripe_accounts, tiers, workspaces,
+};
 
 /// Partners that are netted in one transaction.
 const PAGE: i64 = 50;
@@ -145,6 +149,8 @@ enum Page {
 
 struct Closing {
     mode: Mode,
+    workspace_key: String,
+    month: Month,
     terms: Terms,
     settings: Settings,
     rates: Rates,
@@ -160,7 +166,9 @@ impl Closing {
         let day = batch.closed_at().with_timezone(&settings.time_zone).date_naive();
         let rates = fx_rates::known_by(tx, workspace, day, batch.closed_at()).await?;
         let period = Period { start: batch.period_start(), end: batch.period_end() };
-        Ok(Self { mode: batch.mode(), terms, settings, rates, day, period, batch })
+        let workspace_key = workspaces::key(tx, workspace).await?;
+        let month = Month::containing(batch.period_start(), settings.time_zone);
+        Ok(Self { mode: batch.mode(), workspace_key, month, terms, settings, rates, day, period, batch })
     }
 
     /// Nets the next partners. Nobody does it beside us: the batch's own row says how far it has come, and is held.
@@ -175,6 +183,7 @@ impl Closing {
             }
             let batch = found(tx, workspace, batch_id).await?;
             audited(tx, by, "batch.closed", None, &batch).await?;
+            note::batch_closed(tx, by, batch.mode(), &batch.batch_id).await?;
             return Ok(Page::Last);
         };
         if !batches::close_up_to(tx, workspace, batch_id, &from, last).await? {
@@ -202,7 +211,21 @@ impl Closing {
             new.extend(self.payout(by, &partner, currency, &entries, opening, &accounts)?);
         }
         payouts::insert(tx, workspace, self.mode, &new).await?;
-        self.carry_on(tx, by, &new).await
+        self.carry_on(tx, by, &new).await?;
+        let context = FreezeContext {
+            workspace,
+            workspace_key: &self.workspace_key,
+            mode: self.mode,
+            batch_id: &self.batch.batch_id,
+            month: self.month,
+            period: self.period,
+            cut_off,
+            terms: &self.terms,
+            ids: by.ids,
+            now: self.batch.closed_at(),
+        };
+        freeze(tx, &context, partners).await?;
+        Ok(())
     }
 
     /// What Stripe said of the accounts of some partners who are paid by it.

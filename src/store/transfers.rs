@@ -128,9 +128,8 @@ pub async fn claim(
             .fetch_all(conn)
             .await?
     });
-    let cursor = claimed
-        .last()
-        .map(|last| Cursor(last.partner_key.clone(), last.ledger_currency.clone(), last.method.clone()));
+    let cursor =
+        claimed.last().map(|last| Cursor(last.partner_key.clone(), last.ledger_currency.clone(), last.method.clone()));
     begin(tx, workspace, lease, &mut claimed).await?;
     Ok((claimed, cursor))
 }

@@ -63,7 +63,10 @@ mod tests {
             "requirements": {"currently_due": ["tos_acceptance.date", "external_account", "external_account"]},
         });
         let fact = only!(Account, altered("account.updated.new", &changes));
-        assert_eq!((fact.transfers.as_str(), fact.missing.join(" ")), ("inactive", "external_account tos_acceptance.date".to_owned()));
+        assert_eq!(
+            (fact.transfers.as_str(), fact.missing.join(" ")),
+            ("inactive", "external_account tos_acceptance.date".to_owned())
+        );
         let changes = json!({"capabilities": "(absent)", "requirements": null});
         assert_eq!(only!(Account, altered("account.updated.new", &changes)).transfers, "unrequested");
     }
@@ -71,7 +74,8 @@ mod tests {
     #[test]
     fn who_has_left_is_named_by_the_envelope() {
         let mut event = fixture("account.application.deauthorized.new");
-        let gone = AccountFact { id: "acct_0001".to_owned(), transfers: "deauthorized".to_owned(), missing: Vec::new() };
+        let gone =
+            AccountFact { id: "acct_0001".to_owned(), transfers: "deauthorized".to_owned(), missing: Vec::new() };
         assert_eq!(only!(Account, event), gone);
         event.as_object_mut().unwrap().remove("account");
         assert_eq!(try_facts(&event).unwrap_err().to_string(), "account: expected an account's id, found nothing");

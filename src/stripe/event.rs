@@ -4,8 +4,8 @@ use super::outer::Event;
 use super::problem::{EnvelopeError, ReadError};
 use super::shape::Outline;
 use super::{
-    account, charge, checkout, credit_note, customer, dispute, invoice, invoice_payment, payment_intent, promotion_code,
-    refund, subscription, transfer,
+    account, charge, checkout, credit_note, customer, dispute, invoice, invoice_payment, payment_intent,
+    promotion_code, refund, subscription, transfer,
 };
 use crate::domain::Time;
 use crate::domain::facts::{EventFacts, Fact, Stamp};

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn what_others_made_has_no_group() {
-        let changes = json!({"transfer_group": null, "metadata": {}, "destination": {"id": "acct_9", "object": "account"}});
+        let changes =
+            json!({"transfer_group": null, "metadata": {}, "destination": {"id": "acct_9", "object": "account"}});
         let fact = only!(Transfer, altered("transfer.created.new", &changes));
         assert_eq!((fact.group, fact.payout, fact.destination.as_deref()), (None, None, Some("acct_9")));
     }

@@ -15,6 +15,7 @@ mod groups;
 mod imports;
 mod leads;
 mod links;
+mod mails;
 mod partners;
 mod payments;
 mod payouts;
@@ -110,6 +111,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(leads::list, leads::create))
         .routes(routes!(links::get, links::update))
         .routes(routes!(links::list, links::create))
+        .routes(routes!(mails::cancel))
+        .routes(routes!(mails::get))
+        .routes(routes!(mails::list))
+        .routes(routes!(mails::retry))
+        .routes(routes!(mails::send_statements))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(payments::explain))

@@ -30,7 +30,11 @@ enum Found {
 
 impl Payer {
     /// Pays what was claimed, as far as it may be concluded now.
-    pub(super) async fn carry_out(&self, claimed: &Claimed, stop: &(impl Fn() -> bool + Sync)) -> Result<Became, PayoutError> {
+    pub(super) async fn carry_out(
+        &self,
+        claimed: &Claimed,
+        stop: &(impl Fn() -> bool + Sync),
+    ) -> Result<Became, PayoutError> {
         if let Some(reason) = unfit(claimed)? {
             return self.fails(claimed, Ended::Unsent, (None, &reason), false).await;
         }
