@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod fx;
 mod import;
 mod imports;
 mod ledger;
@@ -81,6 +82,9 @@ enum Command {
     /// Close a month, approve and export its payouts
     #[command(subcommand)]
     Payouts(payouts::Command),
+    /// Import, fetch and list exchange rates
+    #[command(subcommand)]
+    Fx(fx::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
@@ -180,6 +184,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Balances(arguments) => balances::run(&config, &arguments).await,
         Command::Ledger(command) => ledger::run(&config, command).await,
         Command::Payouts(command) => payouts::run(&config, command).await,
+        Command::Fx(command) => fx::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,

@@ -13,6 +13,8 @@ use super::context::find_workspace;
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
+use crate::fx::daily::Daily;
+use crate::fx::fetch::Fetcher;
 use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
@@ -41,6 +43,7 @@ pub struct Service {
     worker: tokio::task::JoinHandle<()>,
     writer: tokio::task::JoinHandle<()>,
     click_writers: tokio::task::JoinSet<()>,
+    beside: tokio::task::JoinSet<()>,
 }
 
 impl Service {
@@ -58,8 +61,14 @@ impl Service {
             worker: tokio::spawn(async move { worker.run(worker_stop).await }),
             writer,
             click_writers,
+            beside: tokio::task::JoinSet::new(),
             stop,
         }
+    }
+
+    /// Has something further done until the service ends.
+    pub fn beside<W: Future<Output = ()> + Send + 'static>(&mut self, work: impl FnOnce(CancellationToken) -> W) {
+        self.beside.spawn(work(self.stop.clone()));
     }
 
     /// Waits until the endpoint ends by itself, which it does only when something is wrong.
@@ -74,6 +83,7 @@ impl Service {
             let _ = self.http.await;
             let _ = self.writer.await;
             self.click_writers.join_all().await;
+            self.beside.join_all().await;
             let _ = self.worker.await;
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
@@ -101,7 +111,17 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
     let limits = Limits::per_second(config.api_rate_limit);
     let settings = Settings { secrets, limits, public_url: url, setup };
+    let rates = config.fx_url.clone().map(|url| Daily {
+        db: db.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        url,
+        fetcher: Fetcher::default(),
+    });
     let mut service = Service::start(db, clock, ids, settings, listener);
+    if let Some(rates) = rates {
+        service.beside(|stop| async move { rates.run(stop).await });
+    }
     tracing::info!(%address, "serving");
     tokio::select! {
         ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,
