@@ -14,10 +14,14 @@ mod fx;
 mod import;
 mod imports;
 mod ledger;
+mod mails;
 pub mod openapi;
 mod out;
+mod pay;
 mod payouts;
+mod send;
 mod serve;
+mod statements;
 mod table;
 mod verify;
 mod workspace;
@@ -33,6 +37,7 @@ use out::note;
 use crate::admin::Refused;
 use crate::config::{Config, ConfigError, Flags, ServeFlags};
 use crate::intake::SubmitError;
+use crate::mail::smtp::UrlError;
 use crate::store::{OpenError, StoreError};
 
 /// Turns what Stripe reports into what partners are owed, to the cent, and proves it.
@@ -85,6 +90,12 @@ enum Command {
     /// Import, fetch and list exchange rates
     #[command(subcommand)]
     Fx(fx::Command),
+    /// Send partners their statements
+    #[command(subcommand)]
+    Statements(statements::Command),
+    /// List mails, try them again, call them off
+    #[command(subcommand)]
+    Mails(mails::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
@@ -123,6 +134,9 @@ pub enum Failure {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The mail server's address.
+    #[error(transparent)]
+    MailServer(#[from] UrlError),
     /// Anything that the command itself found wrong.
     #[error("{0}")]
     Said(String),
@@ -185,6 +199,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ledger(command) => ledger::run(&config, command).await,
         Command::Payouts(command) => payouts::run(&config, command).await,
         Command::Fx(command) => fx::run(&config, command).await,
+        Command::Statements(command) => statements::run(&config, command).await,
+        Command::Mails(command) => mails::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,

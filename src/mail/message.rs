@@ -1,16 +1,14 @@
 //! A message as it goes over the wire: headers that nobody can add to, text twice, and files byte for byte.
 
 use lettre::Address;
-use lettre::message::header::{
-    ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId,
-};
+use lettre::message::header::{ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId};
 use lettre::message::{Attachment as Attached, Body, Mailbox, Message as Built, MultiPart, SinglePart};
 use url::Host;
 
-use super::content::MailContent;
 use super::one_line;
 use crate::domain::Time;
 use crate::domain::terms::MailSettings;
+use crate::statements::mail::MailContent;
 
 /// Why a message cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,7 +131,7 @@ fn parts(content: &MailContent, mail_id: &str) -> Result<MultiPart, MessageError
     let mut mixed = MultiPart::mixed().boundary(format!("=_{mail_id}")).multipart(both);
     for file in &content.attachments {
         let name = one_line(&file.name);
-        let kind = ContentType::parse(&file.content_type).map_err(|_| MessageError::Attachment(name.clone()))?;
+        let kind = ContentType::parse(file.content_type).map_err(|_| MessageError::Attachment(name.clone()))?;
         // Any other encoding may end lines anew on the way.
         let body = Body::new_with_encoding(file.bytes.clone(), ContentTransferEncoding::Base64);
         let body = body.map_err(|_| MessageError::Attachment(name.clone()))?;
@@ -168,8 +166,8 @@ pub fn is_address(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::Attachment;
     use super::*;
+    use crate::statements::mail::Attachment;
 
     fn settings() -> MailSettings {
         MailSettings {
@@ -188,7 +186,7 @@ mod tests {
             text: "Earned 1 250,00 €\n\n.\n..dots\nFrom here on\n".to_owned(),
             attachments: vec![Attachment {
                 name: "statement-2026-10.csv".to_owned(),
-                content_type: "text/csv; charset=utf-8".to_owned(),
+                content_type: "text/csv; charset=utf-8",
                 bytes: b"date,amount\n2026-10-01,1.00\r\n\xff\x00".to_vec(),
             }],
         }
@@ -230,12 +228,22 @@ mod tests {
             .filter_map(|line| line.split_once(':').map(|(name, _)| name))
             .collect();
         let expected = [
-            "Date", "From", "To", "Subject", "Message-ID", "Reply-To", "List-Id", "Auto-Submitted", "MIME-Version",
+            "Date",
+            "From",
+            "To",
+            "Subject",
+            "Message-ID",
+            "Reply-To",
+            "List-Id",
+            "Auto-Submitted",
+            "MIME-Version",
             "Content-Type",
         ];
         assert_eq!(names, expected);
         assert!(!message.contains("\nBcc"), "{message}");
-        for recipient in ["ann@acme.example\r\nRCPT TO:<bob@acme.example>", "ann", "<ann@acme.example>, bob@acme.example"] {
+        for recipient in
+            ["ann@acme.example\r\nRCPT TO:<bob@acme.example>", "ann", "<ann@acme.example>, bob@acme.example"]
+        {
             assert_eq!(
                 build(&content, &Sender::of(&settings()).unwrap(), &to(recipient, None)).unwrap_err(),
                 MessageError::Recipient,

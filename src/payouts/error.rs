@@ -3,6 +3,7 @@
 use crate::domain::calendar::Month;
 use crate::domain::currency::Currency;
 use crate::domain::money::Overflow;
+use crate::statements::FreezeError;
 use crate::store::StoreError;
 
 /// Why a batch could not be closed, approved or paid; each says what to do.
@@ -105,4 +106,13 @@ pub enum PayoutError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<FreezeError> for PayoutError {
+    fn from(error: FreezeError) -> Self {
+        match error {
+            FreezeError::Overflow { partner, currency, source } => Self::Overflow { partner, currency, source },
+            FreezeError::Store(error) => Self::Store(error),
+        }
+    }
 }

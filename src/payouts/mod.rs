@@ -1,4 +1,4 @@
-//! A month's payouts and their files.
+//! A month's payouts: their batch, their files, their transfers.
 
 pub mod batch;
 pub mod closing;
@@ -13,3 +13,4 @@ pub mod outcome;
 pub mod readback;
 pub mod results;
 pub mod rows;
+pub mod transfers;

@@ -1,5 +1,6 @@
 //! Partner statements: freezing them at the close, and how every mail and page to partners and owner looks.
 
+pub mod freeze;
 pub mod local;
 pub mod mail;
 pub mod page;
@@ -13,6 +14,7 @@ use crate::domain::currency::Currency;
 use crate::domain::statement::Converted;
 use local::{Local, code};
 
+pub use freeze::{FreezeContext, FreezeError, freeze};
 pub use mail::{Attachment, MailContent};
 
 /// A mail or page could not be rendered.

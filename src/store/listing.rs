@@ -67,8 +67,17 @@ impl<'a> Listing<'a> {
 
     /// Behind a place in an order that runs backwards, `(paid_at, payment_id)`.
     pub(super) fn before<const N: usize>(&mut self, columns: &str, place: [Cell<'a>; N]) {
+        self.beyond(columns, "<", place);
+    }
+
+    /// Behind a place in an order that runs forwards, `(partner_key, currency)`.
+    pub(super) fn after<const N: usize>(&mut self, columns: &str, place: [Cell<'a>; N]) {
+        self.beyond(columns, ">", place);
+    }
+
+    fn beyond<const N: usize>(&mut self, columns: &str, comparison: &str, place: [Cell<'a>; N]) {
         self.and(columns);
-        self.text.push_str(" < (");
+        write!(self.text, " {comparison} (").expect("a String takes any text");
         for (number, cell) in place.into_iter().enumerate() {
             if number > 0 {
                 self.text.push(',');

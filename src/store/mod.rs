@@ -30,7 +30,10 @@ pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
+pub mod statements;
+pub mod stripe_accounts;
 pub mod tiers;
+pub mod transfers;
 pub mod webhook_secrets;
 pub mod workspaces;
 
