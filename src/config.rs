@@ -365,10 +365,14 @@ mod tests {
 
     #[test]
     fn exchange_rates_come_from_elsewhere_or_not_at_all() {
-        let url = |toml: &str, variables: &[(&str, &str)]| load(toml, variables, &ServeFlags::default()).map(|c| c.fx_url);
+        let url =
+            |toml: &str, variables: &[(&str, &str)]| load(toml, variables, &ServeFlags::default()).map(|c| c.fx_url);
         assert_eq!(url("", &[("FX_URL", "off")]).unwrap(), None);
         assert_eq!(url("fx_url = \"\"", &[]).unwrap(), None);
-        assert_eq!(url("fx_url = \"off\"", &[("FX_URL", "http://x/a.xml")]).unwrap().as_deref(), Some("http://x/a.xml"));
+        assert_eq!(
+            url("fx_url = \"off\"", &[("FX_URL", "http://x/a.xml")]).unwrap().as_deref(),
+            Some("http://x/a.xml")
+        );
         let wrong = url("", &[("FX_URL", "ftp://x")]).unwrap_err().to_string();
         assert!(wrong.contains("FX_URL") && wrong.contains("https://"), "{wrong}");
     }

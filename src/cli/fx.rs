@@ -95,13 +95,7 @@ async fn fetch(config: &Config, arguments: &Fetch) -> Result<(), Failure> {
     enter(config, &arguments.workspace, &rates, ECB, arguments.json).await
 }
 
-async fn enter(
-    config: &Config,
-    workspace: &str,
-    rates: &[EuroRate],
-    source: &str,
-    json: bool,
-) -> Result<(), Failure> {
+async fn enter(config: &Config, workspace: &str, rates: &[EuroRate], source: &str, json: bool) -> Result<(), Failure> {
     let context = open(config, workspace).await?;
     let mut session = context.session().await?;
     let imported = fx::import(&mut session, rates, source).await?;

@@ -111,7 +111,11 @@ impl Daily {
             for (fetched, known) in &entered.differing {
                 tracing::warn!(
                     "the rate of {} on {} is {} by {}, and {} by {ECB}: what is known stays",
-                    known.currency, known.day, known.per_euro, known.source, fetched.per_euro
+                    known.currency,
+                    known.day,
+                    known.per_euro,
+                    known.source,
+                    fetched.per_euro
                 );
             }
         }

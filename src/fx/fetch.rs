@@ -103,7 +103,10 @@ impl Fetcher {
             match self.ask(&url).await? {
                 Answer::File(bytes) => return Ok(bytes),
                 Answer::Elsewhere(next) if url.scheme() == "https" && next.scheme() != "https" => {
-                    return Err(FetchError::Unreachable { host: host(&url), why: "it points to an open line".to_owned() });
+                    return Err(FetchError::Unreachable {
+                        host: host(&url),
+                        why: "it points to an open line".to_owned(),
+                    });
                 }
                 Answer::Elsewhere(next) => url = next,
             }
