@@ -10,18 +10,19 @@ use serde_json::json;
 use super::batch::{Done, audited, book, entry_of};
 use super::error::PayoutError;
 use crate::clock::Clock;
-use crate::domain::calendar::Month;
+use crate::domain::calendar::{BadMonth, Month};
 use crate::domain::currency::Currency;
 use crate::domain::entry::EntryKind;
 use crate::domain::fx::Rates;
 use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, Readiness, ToNet, net};
 use crate::domain::terms::{Method, Profile, Settings, Terms};
 use crate::ids::Ids;
+use crate::statements::{FreezeContext, freeze};
 use crate::store::audit::By;
 use crate::store::batches::{self, Batch, NewBatch};
 use crate::store::entries::{Booked, Entry};
 use crate::store::payouts::{self, NewPayout, Payout};
-use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, tiers};
+use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, tiers, workspaces};
 
 /// Partners that are netted in one transaction.
 const PAGE: i64 = 50;
@@ -199,7 +200,31 @@ impl Closing {
             new.extend(self.payout(by, &partner, currency, &entries, opening, &accounts)?);
         }
         payouts::insert(tx, workspace, self.mode, &new).await?;
-        self.carry_on(tx, by, &new).await
+        self.carry_on(tx, by, &new).await?;
+        self.statements(tx, by, partners).await
+    }
+
+    async fn statements(&self, tx: &mut Tx, by: By<'_>, partners: &[String]) -> Result<(), PayoutError> {
+        let (batch, key) = (&self.batch, workspaces::key(tx, by.workspace).await?);
+        let month = batch.month.parse().map_err(|error: BadMonth| StoreError::Unreadable {
+            what: "batch",
+            key: batch.batch_id.clone(),
+            why: error.to_string(),
+        })?;
+        let context = FreezeContext {
+            workspace: by.workspace,
+            workspace_key: &key,
+            mode: self.mode,
+            batch_id: &batch.batch_id,
+            month,
+            period: self.period,
+            cut_off: batch.cut_off(),
+            terms: &self.terms,
+            ids: by.ids,
+            now: by.now,
+        };
+        freeze(tx, &context, partners).await?;
+        Ok(())
     }
 
     /// What Stripe said of the accounts of some partners who are paid by it.

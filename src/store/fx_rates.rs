@@ -148,8 +148,7 @@ pub async fn enter(
                 FROM v JOIN fx_rates f ON f.workspace_id = $1 AND f.day = v.day AND f.currency = v.currency";
     let found: Vec<Row> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     let found = found.into_iter().map(KnownRate::try_from).collect::<Result<Vec<_>, _>>()?;
-    let found: BTreeMap<_, _> =
-        found.into_iter().map(|known| ((known.day, known.currency), known)).collect();
+    let found: BTreeMap<_, _> = found.into_iter().map(|known| ((known.day, known.currency), known)).collect();
     for rate in rates {
         match found.get(&(rate.day, rate.currency)) {
             Some(known) if known.per_euro != rate.per_euro => entered.differing.push((rate.clone(), known.clone())),
