@@ -10,6 +10,7 @@ pub mod imports;
 pub mod keys;
 pub mod leads;
 pub mod links;
+pub mod mails;
 pub mod partners;
 pub mod programs;
 pub mod reviews;

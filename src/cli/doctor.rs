@@ -1,13 +1,21 @@
 //! `doctor`: what could be wrong, checked; each finding with what to do.
 
+use chrono::TimeDelta;
 use clap::Args;
 
 use super::Failure;
 use super::context::{Context, DEFAULT_WORKSPACE, Which};
 use super::table::{self, Align, Rows, many};
 use crate::config::Config;
+use crate::domain::terms::MailSettings;
+use crate::mail::message::{MessageError, Sender};
+use crate::mail::smtp::Server;
 use crate::store::events::{self, EventStatus};
+use crate::store::mails::{self, Status};
 use crate::store::{Db, Engine, Mode, customers, resettle};
+
+/// Mail that has waited for so long is stuck.
+const STUCK: TimeDelta = TimeDelta::hours(1);
 
 /// Check configuration, database and work in hand, and say what to do. Exit code 1 where something is wrong.
 #[derive(Debug, Args)]
@@ -46,12 +54,14 @@ impl Checks {
 pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let mut checks = Checks::default();
     configuration(config, &mut checks);
+    mail_server(config, &mut checks).await;
     match Db::open(&config.database_url).await {
         Ok(db) => {
             let which = Which { workspace: arguments.workspace.clone(), mode: None };
             let context = Context::with(db, crate::clock::Clock::machine(), &which).await?;
             database(&context, &mut checks).await?;
             work(&context, &mut checks).await?;
+            outbox(&context, &mut checks).await?;
         }
         Err(error) => checks.add("database", Finding::Wrong, error.to_string()),
     }
@@ -84,6 +94,65 @@ fn configuration(config: &Config, checks: &mut Checks) {
     if config.public_url.starts_with("http://") && !config.public_url.contains("127.0.0.1") {
         checks.add("public URL", Finding::Note, "is not https: Stripe sends live events to https addresses only");
     }
+}
+
+/// Whether the mail server can be reached and lets us in. Nothing is sent.
+async fn mail_server(config: &Config, checks: &mut Checks) {
+    let server = match Server::configured(config) {
+        Ok(Some(server)) => server,
+        Ok(None) => {
+            let detail = "SMTP_URL is not set: no statement or notice is sent. Set it to smtps://user:password@host";
+            return checks.add("mail server", Finding::Note, detail);
+        }
+        Err(error) => return checks.add("mail server", Finding::Wrong, error.to_string()),
+    };
+    match server.connect().await {
+        Ok(connection) => {
+            let is_encrypted = connection.is_encrypted();
+            connection.quit().await;
+            let how = if is_encrypted { "encrypted" } else { "not encrypted" };
+            checks.add("mail server", Finding::Fine, format!("{} lets us in, {how}", server.name()));
+        }
+        Err(trouble) => checks.add("mail server", Finding::Wrong, trouble.words().to_owned()),
+    }
+}
+
+/// Who sends mail, and what of it is stuck.
+async fn outbox(context: &Context, checks: &mut Checks) -> Result<(), Failure> {
+    let settings = context.terms().await?.current_settings().mail;
+    match Sender::of(&settings) {
+        Ok(_) => {}
+        Err(MessageError::NoSender) if settings == MailSettings::default() => {}
+        Err(error) => checks.add("mail", Finding::Wrong, error.to_string()),
+    }
+    let mut tx = context.db.read().await?;
+    let counts = mails::counts(&mut tx, context.workspace).await?;
+    tx.rollback().await?;
+    let now = context.clock.now();
+    for (status, count, oldest) in counts {
+        let many = many(count, "mail");
+        match status {
+            Status::Queued | Status::Sending if now - oldest > STUCK => checks.add(
+                "mail",
+                Finding::Wrong,
+                format!(
+                    "{many} waiting, the oldest for {} hours: `commission-bridge mails list --status {}` says why",
+                    (now - oldest).num_hours(),
+                    status.as_str()
+                ),
+            ),
+            Status::Queued | Status::Sending => {
+                checks.add("mail", Finding::Fine, format!("{many} {}", status.as_str()))
+            }
+            Status::Refused => checks.add(
+                "mail",
+                Finding::Note,
+                format!("{many} refused: `commission-bridge mails list --status refused` says why"),
+            ),
+            Status::Sent | Status::Canceled => {}
+        }
+    }
+    Ok(())
 }
 
 async fn database(context: &Context, checks: &mut Checks) -> Result<(), Failure> {

@@ -13,10 +13,14 @@ mod explain;
 mod import;
 mod imports;
 mod ledger;
+mod mails;
 pub mod openapi;
 mod out;
+mod pay;
 mod payouts;
+mod send;
 mod serve;
+mod statements;
 mod table;
 mod verify;
 mod workspace;
@@ -32,6 +36,7 @@ use out::note;
 use crate::admin::Refused;
 use crate::config::{Config, ConfigError, Flags, ServeFlags};
 use crate::intake::SubmitError;
+use crate::mail::smtp::UrlError;
 use crate::store::{OpenError, StoreError};
 
 /// Turns what Stripe reports into what partners are owed, to the cent, and proves it.
@@ -81,6 +86,12 @@ enum Command {
     /// Close a month, approve and export its payouts
     #[command(subcommand)]
     Payouts(payouts::Command),
+    /// Send partners their statements
+    #[command(subcommand)]
+    Statements(statements::Command),
+    /// List mails, try them again, call them off
+    #[command(subcommand)]
+    Mails(mails::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
@@ -119,6 +130,9 @@ pub enum Failure {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The mail server's address.
+    #[error(transparent)]
+    MailServer(#[from] UrlError),
     /// Anything that the command itself found wrong.
     #[error("{0}")]
     Said(String),
@@ -180,6 +194,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Balances(arguments) => balances::run(&config, &arguments).await,
         Command::Ledger(command) => ledger::run(&config, command).await,
         Command::Payouts(command) => payouts::run(&config, command).await,
+        Command::Statements(command) => statements::run(&config, command).await,
+        Command::Mails(command) => mails::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,

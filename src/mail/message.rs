@@ -5,10 +5,10 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, Date, Header
 use lettre::message::{Attachment as Attached, Body, Mailbox, Message as Built, MultiPart, SinglePart};
 use url::Host;
 
-use super::content::MailContent;
 use super::one_line;
 use crate::domain::Time;
 use crate::domain::terms::MailSettings;
+use crate::statements::mail::MailContent;
 
 /// Why a message cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +131,7 @@ fn parts(content: &MailContent, mail_id: &str) -> Result<MultiPart, MessageError
     let mut mixed = MultiPart::mixed().boundary(format!("=_{mail_id}")).multipart(both);
     for file in &content.attachments {
         let name = one_line(&file.name);
-        let kind = ContentType::parse(&file.content_type).map_err(|_| MessageError::Attachment(name.clone()))?;
+        let kind = ContentType::parse(file.content_type).map_err(|_| MessageError::Attachment(name.clone()))?;
         // Any other encoding may end lines anew on the way.
         let body = Body::new_with_encoding(file.bytes.clone(), ContentTransferEncoding::Base64);
         let body = body.map_err(|_| MessageError::Attachment(name.clone()))?;
@@ -166,8 +166,8 @@ pub fn is_address(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::Attachment;
     use super::*;
+    use crate::statements::mail::Attachment;
 
     fn settings() -> MailSettings {
         MailSettings {
@@ -186,7 +186,7 @@ mod tests {
             text: "Earned 1 250,00 €\n\n.\n..dots\nFrom here on\n".to_owned(),
             attachments: vec![Attachment {
                 name: "statement-2026-10.csv".to_owned(),
-                content_type: "text/csv; charset=utf-8".to_owned(),
+                content_type: "text/csv; charset=utf-8",
                 bytes: b"date,amount\n2026-10-01,1.00\r\n\xff\x00".to_vec(),
             }],
         }

@@ -5,7 +5,6 @@
 //! is committed at once. A process that dies between the server's answer and that commit is the one case in which a mail
 //! goes out twice: under the same `Message-ID`, by which the recipient's server can tell.
 
-pub mod content;
 pub mod message;
 pub mod note;
 pub mod outbox;

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{self, Addressed, Message, Sender};
 use super::rate::Rate;
-use super::smtp::{LONGEST, Line, Server, Trouble};
+use super::smtp::{LONGEST, Line, Server, Trouble, UrlError};
 use super::{masked, render, schedule};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::store::mails::{self, Ended, Mail};
@@ -48,6 +49,15 @@ impl Outbox {
     /// Ready to send.
     pub fn new(db: Db, clock: Clock, ids: &Ids, server: Server, rate: Rate) -> Self {
         Self { db, clock, server, rate, name: ids.next("sender") }
+    }
+
+    /// As configured; none where no mail server is.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn configured(config: &Config, db: &Db, clock: &Clock, ids: &Ids) -> Result<Option<Self>, UrlError> {
+        let Some(server) = Server::configured(config)? else { return Ok(None) };
+        Ok(Some(Self::new(db.clone(), clock.clone(), ids, server, Rate::per_second(config.smtp_rate))))
     }
 
     /// The mail server.

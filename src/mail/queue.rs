@@ -9,7 +9,8 @@ use super::message::{MessageError, Sender, is_address};
 use crate::domain::Time;
 use crate::domain::terms::{MailSettings, SendStatements, Terms};
 use crate::ids::Ids;
-use crate::store::mails::{self, Kind, Mail, NewMail, Note};
+use crate::store::batches::Batch;
+use crate::store::mails::{self, Kind, Mail, NewMail, Note, Status};
 use crate::store::payouts::{self, Payout};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId};
 
@@ -49,6 +50,15 @@ pub struct Queued {
     pub queued: Vec<String>,
     /// Mails that had been queued before.
     pub before: Vec<Mail>,
+    /// Partners without an address that mail can be sent to.
+    pub without_address: Vec<String>,
+}
+
+/// Mails that nobody queued.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drafts {
+    /// As they would be sent.
+    pub mails: Vec<Mail>,
     /// Partners without an address that mail can be sent to.
     pub without_address: Vec<String>,
 }
@@ -94,6 +104,47 @@ impl<'a> Post<'a> {
             partner_key: None,
             recipient,
         }
+    }
+
+    /// Who sends.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// A batch's statements, or those of one partner, as mails that nobody queued.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn drafts(&self, tx: &mut Tx, batch: &Batch, partner: Option<&str>) -> Result<Drafts, StoreError> {
+        let mut drafts = Drafts::default();
+        for (statement, of) in mails::statements(tx, self.workspace, &batch.batch_id).await? {
+            if partner.is_some_and(|partner| partner != of) {
+                continue;
+            }
+            let Some(recipient) = self.address(batch.mode(), &of) else {
+                drafts.without_address.push(of);
+                continue;
+            };
+            let mail_id = format!("draft_{statement}");
+            drafts.mails.push(Mail {
+                message_id: self.sender.message_id(&mail_id),
+                mail_id,
+                mode: batch.mode(),
+                kind: Kind::Statement,
+                object_id: statement,
+                batch_id: Some(batch.batch_id.clone()),
+                partner_key: Some(of),
+                recipient,
+                status: Status::Queued,
+                tries: 0,
+                next_try_at: None,
+                error: None,
+                created_at: self.now,
+                sent_at: None,
+            });
+        }
+        drafts.without_address.dedup();
+        Ok(drafts)
     }
 
     /// Queues a batch's statements, or those of one partner.

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::message::Message;
 use super::one_line;
-use crate::config::Secret;
+use crate::config::{Config, Secret};
 
 /// How long reaching the server, encryption and authentication may take together.
 const TO_CONNECT: Duration = Duration::from_secs(30);
@@ -125,6 +125,15 @@ impl Server {
         }
         let tls = tls(&host, authorities).map_err(|why| UrlError(format!("cannot be used: {why}")))?;
         Ok(Self { host, port, encryption, tls, credentials, hello: hello(public_url) })
+    }
+
+    /// As configured; none where none is.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn configured(config: &Config) -> Result<Option<Self>, UrlError> {
+        let url = config.smtp_url.as_ref();
+        url.map(|url| Self::parse(url, config.smtp_ca.as_ref(), &config.public_url)).transpose()
     }
 
     /// `mail.acme.example:465`

@@ -10,6 +10,7 @@ use crate::domain::Time;
 use crate::domain::calendar::Month;
 use crate::domain::currency::Currency;
 use crate::domain::entry::{Component, EntryKind};
+use crate::mail::note;
 use crate::store::audit::{self, Act, By};
 use crate::store::batches::{self, Batch};
 use crate::store::entries::{self, Entry};
@@ -65,6 +66,7 @@ pub async fn approve(tx: &mut Tx, by: By<'_>, mode: Mode, name: &str) -> Result<
     book(tx, workspace, &new).await?;
     let approved = find(tx, workspace, batch.mode(), &batch.batch_id).await?;
     audited(tx, by, "batch.approved", Some(&batch), &approved).await?;
+    note::batch_approved(tx, by, batch.mode(), &batch.batch_id).await?;
     outcome::follow_end(tx, by, &approved).await?;
     Ok((find(tx, workspace, batch.mode(), &batch.batch_id).await?, Done::Now))
 }

@@ -11,6 +11,7 @@ use super::error::PayoutError;
 use crate::domain::Time;
 use crate::domain::entry::EntryKind;
 use crate::domain::money::{Exact, Overflow};
+use crate::mail::note;
 use crate::store::audit::{self, Act, By};
 use crate::store::batches::{self, Batch};
 use crate::store::entries::{self, Entry};
@@ -30,6 +31,17 @@ impl Changed {
     /// Whether anything is different.
     pub fn is_news(&self) -> bool {
         self.before != self.after
+    }
+
+    /// Its partner may want to hear of it.
+    async fn note(&self, tx: &mut Tx, by: By<'_>) -> Result<(), StoreError> {
+        let Payout { payout_id, status, .. } = &self.after;
+        match status.as_str() {
+            same if same == self.before.status => Ok(()),
+            "settled" => note::payouts_settled(tx, by, self.after.mode(), &[payout_id]).await,
+            "failed" | "returned" => note::payouts_failed(tx, by, self.after.mode(), &[payout_id]).await,
+            _ => Ok(()),
+        }
     }
 }
 
@@ -271,6 +283,7 @@ impl Held {
             after: Some(state(&changed.after)),
         };
         audit::append(tx, by, &[act]).await?;
+        changed.note(tx, by).await?;
         if batch.approved_at().is_some() {
             follow(tx, by, &batch).await?;
         }

@@ -67,6 +67,16 @@ pub async fn latest(tx: &mut Tx, workspace: WorkspaceId, on: NaiveDate) -> Resul
     Ok(rates)
 }
 
+/// The same, without what was entered after `by`: who goes on with something begun then finds the same rates.
+pub async fn known_by(tx: &mut Tx, workspace: WorkspaceId, on: NaiveDate, by: Time) -> Result<Rates, StoreError> {
+    let first = on.checked_sub_days(Days::new(DAYS_BACK)).unwrap_or(NaiveDate::MIN);
+    let mut rates = Rates::default();
+    for known in between(tx, workspace, first, on).await?.into_iter().filter(|known| known.entered_at <= by) {
+        rates.add(known.day, known.currency, known.per_euro, &known.source);
+    }
+    Ok(rates)
+}
+
 async fn between(
     tx: &mut Tx,
     workspace: WorkspaceId,

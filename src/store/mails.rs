@@ -501,6 +501,26 @@ pub async fn of_keys(
     rows.into_iter().map(Mail::try_from).collect()
 }
 
+/// A batch's mails of a kind, in the order in which they were queued.
+pub async fn of_batch(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    batch_id: &str,
+    kind: Kind,
+) -> Result<Vec<Mail>, StoreError> {
+    let text =
+        format!("SELECT {COLUMNS} FROM mails WHERE workspace_id = $1 AND batch_id = $2 AND kind = $3 ORDER BY mail_id");
+    let rows: Vec<Row> = on!(tx, conn => {
+        sqlx::query_as(sqlx::AssertSqlSafe(text))
+            .bind(workspace.0)
+            .bind(batch_id)
+            .bind(kind.as_str())
+            .fetch_all(conn)
+            .await?
+    });
+    rows.into_iter().map(Mail::try_from).collect()
+}
+
 /// How often each object has had a mail of a kind: `(object, mails)`.
 pub async fn times(
     tx: &mut Tx,

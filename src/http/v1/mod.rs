@@ -15,6 +15,7 @@ mod groups;
 mod imports;
 mod leads;
 mod links;
+mod mails;
 mod partners;
 mod payments;
 mod payouts;
@@ -89,6 +90,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(batches::get))
         .routes(routes!(batches::list, batches::close))
         .routes(routes!(batches::mark_paid))
+        .routes(routes!(batches::pay))
         .routes(routes!(batches::payouts_of))
         .routes(routes!(clicks::get))
         .routes(routes!(clicks::list, clicks::create))
@@ -109,12 +111,18 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(leads::list, leads::create))
         .routes(routes!(links::get, links::update))
         .routes(routes!(links::list, links::create))
+        .routes(routes!(mails::cancel))
+        .routes(routes!(mails::get))
+        .routes(routes!(mails::list))
+        .routes(routes!(mails::retry))
+        .routes(routes!(mails::send_statements))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(payments::explain))
         .routes(routes!(payments::get))
         .routes(routes!(payments::list))
         .routes(routes!(payouts::cancel))
+        .routes(routes!(payouts::get))
         .routes(routes!(programs::archive))
         .routes(routes!(programs::get, programs::update))
         .routes(routes!(programs::list, programs::create))
