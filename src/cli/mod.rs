@@ -86,7 +86,7 @@ enum Command {
     /// Close a month, approve and export its payouts
     #[command(subcommand)]
     Payouts(payouts::Command),
-    /// Send partners their statements
+    /// List, look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off
