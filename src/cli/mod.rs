@@ -93,6 +93,7 @@ enum Command {
     #[command(subcommand)]
     Fx(fx::Command),
     /// Send partners their statements
+    /// List, look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off

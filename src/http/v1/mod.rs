@@ -25,6 +25,7 @@ mod programs;
 mod reviews;
 mod shapes;
 mod simulate;
+mod statements;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -140,6 +141,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reviews::reject))
         .routes(routes!(reviews::restore))
         .routes(routes!(simulate::simulate))
+        .routes(routes!(statements::csv))
+        .routes(routes!(statements::document))
+        .routes(routes!(statements::get))
+        .routes(routes!(statements::list))
+        .routes(routes!(statements::page_of))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove_secret))
