@@ -8,6 +8,7 @@ mod harness;
 
 mod balances;
 mod changes;
+mod fates;
 mod golden;
 mod intake;
 mod ledger;
