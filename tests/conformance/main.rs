@@ -4,6 +4,8 @@
 
 #[path = "../support/golden.rs"]
 mod cases;
+#[path = "../support/fake_stripe/mod.rs"]
+mod fake_stripe;
 mod harness;
 
 mod balances;
@@ -18,6 +20,8 @@ mod plans;
 mod property;
 mod schema;
 mod tiers;
+mod transfer_events;
+mod transfers;
 mod verify;
 mod worker;
 
