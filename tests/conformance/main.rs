@@ -5,12 +5,15 @@
 #[path = "../support/golden.rs"]
 mod cases;
 mod harness;
+#[path = "../support/smtp.rs"]
+mod smtp;
 
 mod balances;
 mod changes;
 mod golden;
 mod intake;
 mod ledger;
+mod mail;
 mod merchant;
 mod payouts;
 mod plans;
