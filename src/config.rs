@@ -4,12 +4,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::mail::rate;
+use crate::stripe_api::{Keys, Options};
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
 ///
@@ -58,6 +60,8 @@ struct File {
     stripe_webhook_secret: Option<Secret>,
     stripe_api_key: Option<Secret>,
     stripe_api_base: Option<String>,
+    stripe_timeout: Option<u64>,
+    stripe_rate_limit: Option<u32>,
     smtp_url: Option<Secret>,
     smtp_ca: Option<Secret>,
     smtp_rate: Option<u32>,
@@ -102,6 +106,10 @@ pub struct Config {
     pub stripe_api_key: Option<Secret>,
     /// Where Stripe's API is, when not at Stripe's own address.
     pub stripe_api_base: Option<String>,
+    /// How many seconds a call to Stripe may take.
+    pub stripe_timeout: u64,
+    /// Calls to Stripe a second; 0 for any number.
+    pub stripe_rate_limit: u32,
     /// Mail server.
     pub smtp_url: Option<Secret>,
     /// Certificates (PEM) that are trusted beside the well-known ones when mail is handed over.
@@ -148,6 +156,12 @@ pub enum ConfigError {
     /// The rate limit is none.
     #[error("API_RATE_LIMIT is {0:?}: expected a number of requests a second, or 0 for any number")]
     RateLimit(String),
+    /// How Stripe is called cannot be read.
+    #[error("{0} is {1:?}: expected {2}")]
+    Stripe(&'static str, String, &'static str),
+    /// The Stripe key cannot be used.
+    #[error(transparent)]
+    StripeKey(#[from] crate::stripe_api::BadKeys),
     /// The mail rate is none.
     #[error("SMTP_RATE is {0:?}: expected a number of mails a second, or 0 for any number")]
     SmtpRate(String),
@@ -160,6 +174,10 @@ const DEFAULT_FILE: &str = "commission-bridge.toml";
 const DEFAULT_DATABASE: &str = "sqlite://commission-bridge.db";
 /// A hundred requests a second, as Stripe allows.
 const DEFAULT_RATE_LIMIT: u32 = 100;
+/// As long as Stripe may take to decide.
+const DEFAULT_STRIPE_TIMEOUT: u64 = 30;
+/// Stripe allows 25 in a sandbox.
+const DEFAULT_STRIPE_RATE_LIMIT: u32 = 20;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
 impl Config {
@@ -200,6 +218,20 @@ impl Config {
             Some(text) => text.parse().map_err(|_| ConfigError::RateLimit(text))?,
             None => file.api_rate_limit.unwrap_or(DEFAULT_RATE_LIMIT),
         };
+        let stripe_timeout = match environment("STRIPE_TIMEOUT") {
+            Some(text) => {
+                let seconds = text.parse().ok().filter(|seconds| (1..=600).contains(seconds));
+                seconds.ok_or(ConfigError::Stripe("STRIPE_TIMEOUT", text, "1 to 600 seconds"))?
+            }
+            None => file.stripe_timeout.unwrap_or(DEFAULT_STRIPE_TIMEOUT).clamp(1, 600),
+        };
+        let stripe_rate_limit = match environment("STRIPE_RATE_LIMIT") {
+            Some(text) => {
+                let wrong = "a number of calls a second, or 0 for any number";
+                text.parse().map_err(|_| ConfigError::Stripe("STRIPE_RATE_LIMIT", text, wrong))?
+            }
+            None => file.stripe_rate_limit.unwrap_or(DEFAULT_STRIPE_RATE_LIMIT),
+        };
         let smtp_rate = match environment("SMTP_RATE") {
             Some(text) => text.parse().map_err(|_| ConfigError::SmtpRate(text))?,
             None => file.smtp_rate.unwrap_or(rate::DEFAULT),
@@ -221,6 +253,8 @@ impl Config {
             )?,
             stripe_api_key: secret(None, "STRIPE_API_KEY", file.stripe_api_key)?,
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
+            stripe_timeout,
+            stripe_rate_limit,
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
             smtp_ca: secret(None, "SMTP_CA", file.smtp_ca)?,
             smtp_rate,
@@ -229,6 +263,22 @@ impl Config {
             log,
             file: path,
         })
+    }
+}
+
+impl Config {
+    /// The ways to Stripe that are configured; the keys are those of the workspace `default`.
+    ///
+    /// # Errors
+    /// [`ConfigError::StripeKey`].
+    pub fn stripe(&self) -> Result<Keys, ConfigError> {
+        let options = Options {
+            base: self.stripe_api_base.clone(),
+            timeout: Duration::from_secs(self.stripe_timeout),
+            per_second: self.stripe_rate_limit,
+        };
+        let keys = self.stripe_api_key.as_ref().map_or("", Secret::reveal);
+        Ok(Keys::parse(keys, &options)?)
     }
 }
 

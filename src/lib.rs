@@ -25,6 +25,7 @@ pub mod imports;
 pub mod intake;
 pub mod ledger;
 pub mod mail;
+pub mod paying;
 pub mod payouts;
 pub mod program;
 pub mod sample;

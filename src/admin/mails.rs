@@ -93,10 +93,9 @@ async fn too_late(session: &mut Session, mail_id: &str) -> Refused {
     match find(session, mail_id).await {
         Err(refused) => refused,
         Ok(mail) => match mail.status {
-            Status::Sent => Refused::conflict(
-                "mail_sent",
-                "the mail was sent: to send a statement once more, send it with `again`",
-            ),
+            Status::Sent => {
+                Refused::conflict("mail_sent", "the mail was sent: to send a statement once more, send it with `again`")
+            }
             Status::Refused => Refused::conflict("mail_refused", "the mail was refused: there is nothing to call off"),
             Status::Queued | Status::Sending | Status::Canceled => {
                 Refused::conflict("mail_sending", "the mail is being sent: look again in a moment")

@@ -135,9 +135,15 @@ async fn outbox(context: &Context, checks: &mut Checks) -> Result<(), Failure> {
             Status::Queued | Status::Sending if now - oldest > STUCK => checks.add(
                 "mail",
                 Finding::Wrong,
-                format!("{many} waiting, the oldest for {} hours: `commission-bridge mails list --status {}` says why", (now - oldest).num_hours(), status.as_str()),
+                format!(
+                    "{many} waiting, the oldest for {} hours: `commission-bridge mails list --status {}` says why",
+                    (now - oldest).num_hours(),
+                    status.as_str()
+                ),
             ),
-            Status::Queued | Status::Sending => checks.add("mail", Finding::Fine, format!("{many} {}", status.as_str())),
+            Status::Queued | Status::Sending => {
+                checks.add("mail", Finding::Fine, format!("{many} {}", status.as_str()))
+            }
             Status::Refused => checks.add(
                 "mail",
                 Finding::Note,

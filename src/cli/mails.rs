@@ -89,8 +89,7 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
     let mut found: Vec<Mail> = Vec::new();
     while found.len() < arguments.limit {
         let before = found.last().map(|mail| mail.mail_id.clone());
-        let wanted =
-            Wanted { status: arguments.status, batch_id: batch_id.as_deref(), before: before.as_deref() };
+        let wanted = Wanted { status: arguments.status, batch_id: batch_id.as_deref(), before: before.as_deref() };
         let page = mails::page(&mut tx, context.workspace, context.mode, &wanted, PAGE).await?;
         if page.is_empty() {
             break;

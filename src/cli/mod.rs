@@ -16,6 +16,7 @@ mod ledger;
 mod mails;
 pub mod openapi;
 mod out;
+mod pay;
 mod payouts;
 mod send;
 mod serve;

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Failure;
 use super::context::{Context, Which};
 use super::out::{note, outln};
+use super::pay::{self, Pay};
 use super::table::{self, Align, Rows, many, moment};
 use crate::config::Config;
 use crate::domain::calendar::Month;
@@ -34,6 +35,9 @@ pub enum Command {
     /// Approve a batch: its payouts are booked
     #[command(after_help = "Example:\n  commission-bridge payouts approve 2026-10")]
     Approve(Named),
+    /// Pay a batch by Stripe: asks for it, pays until it is done or stands still, and says how much is missing
+    #[command(after_help = "Example:\n  STRIPE_API_KEY=sk_live_… commission-bridge payouts pay 2026-10")]
+    Pay(Pay),
     /// Mark a batch's payouts, or one partner's, as paid
     #[command(
         after_help = "Example:\n  commission-bridge payouts mark-paid 2026-10 --partner acme --external-id TX123"
@@ -154,6 +158,7 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::Close(arguments) => close(config, &arguments).await,
         Command::List(arguments) => list(config, &arguments).await,
         Command::Approve(arguments) => approve(config, &arguments).await,
+        Command::Pay(arguments) => pay::run(config, &arguments).await,
         Command::MarkPaid(arguments) => mark_paid(config, &arguments).await,
         Command::Cancel(arguments) => cancel(config, &arguments).await,
         Command::Export(arguments) => export(config, &arguments).await,

@@ -20,8 +20,9 @@ use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
 use crate::mail::worker::Mailer;
+use crate::paying::Paying;
 use crate::store::{Db, api_keys};
-use crate::stripe::event::UNDERSTOOD;
+use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
 use crate::stripe::signature::Secrets;
 use crate::worker::Worker;
 
@@ -41,6 +42,7 @@ pub struct Service {
     stop: CancellationToken,
     http: tokio::task::JoinHandle<std::io::Result<()>>,
     worker: tokio::task::JoinHandle<()>,
+    paying: tokio::task::JoinHandle<()>,
     writer: tokio::task::JoinHandle<()>,
     click_writers: tokio::task::JoinSet<()>,
     mail: Option<tokio::task::JoinHandle<()>>,
@@ -54,11 +56,13 @@ impl Service {
         let (inbox, writer) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
         let (clicks, click_writers) = Clicks::start(&db, &clock, &ids, &worker.waker());
+        let paying = Paying::new(db.clone(), clock.clone(), ids.clone(), settings.stripe.clone());
         let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
-        let (http_stop, worker_stop) = (stop.clone(), stop.clone());
+        let (http_stop, worker_stop, pay_stop) = (stop.clone(), stop.clone(), stop.clone());
         Self {
             http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
             worker: tokio::spawn(async move { worker.run(worker_stop).await }),
+            paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,
             click_writers,
             mail: None,
@@ -85,6 +89,7 @@ impl Service {
             let _ = self.writer.await;
             self.click_writers.join_all().await;
             let _ = self.worker.await;
+            let _ = self.paying.await;
             if let Some(mail) = self.mail {
                 let _ = mail.await;
             }
@@ -96,6 +101,7 @@ impl Service {
 }
 
 pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure> {
+    let stripe = config.stripe()?;
     let db = Db::open(&config.database_url).await?;
     let clock = Clock::machine();
     find_workspace(&db, &clock, DEFAULT_WORKSPACE).await?;
@@ -114,7 +120,7 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
     let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
     let limits = Limits::per_second(config.api_rate_limit);
-    let settings = Settings { secrets, limits, public_url: url, setup };
+    let settings = Settings { secrets, limits, public_url: url, setup, stripe };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
@@ -156,7 +162,8 @@ async fn first_key_token(db: &Db, clock: &Clock, ids: &Ids) -> Result<Option<Str
 /// What to do next, for whoever starts it the first time.
 fn welcome(url: &str, no_secret: bool, token: Option<&str>) -> String {
     let mut events = String::new();
-    for line in wrap(UNDERSTOOD, 92) {
+    let own: Vec<&str> = UNDERSTOOD.iter().copied().filter(|kind| !OF_CONNECTED_ACCOUNTS.contains(kind)).collect();
+    for line in wrap(&own, 92) {
         events.push_str("       ");
         events.push_str(&line);
         events.push('\n');
@@ -175,7 +182,9 @@ fn welcome(url: &str, no_secret: bool, token: Option<&str>) -> String {
          1. In Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
          {url}/webhooks/stripe/default\n\n   \
          and these events:\n\n{events}\n   \
-         Start again with the endpoint's signing secret: STRIPE_WEBHOOK_SECRET=whsec_…\n{secret}\n\
+         To pay partners by Stripe, add another with the same URL for events of connected accounts, and these:\n\n       \
+         {}\n\n   \
+         Start again with the endpoints' signing secrets, a comma between them: STRIPE_WEBHOOK_SECRET=whsec_…\n{secret}\n\
          2. Say who earns what, in a program file:\n\n       \
          commission-bridge apply program.toml\n\n\
          3. See what comes of it:\n\n       \
@@ -183,7 +192,8 @@ fn welcome(url: &str, no_secret: bool, token: Option<&str>) -> String {
          commission-bridge balances\n       \
          commission-bridge explain in_…\n\n\
          4. Make the first key for the JSON API, whose reference is at {url}/docs:\n\n       \
-         commission-bridge api-key create --name NAME --role admin\n{link}\n"
+         commission-bridge api-key create --name NAME --role admin\n{link}\n",
+        OF_CONNECTED_ACCOUNTS.join(", "),
     )
 }
 

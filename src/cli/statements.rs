@@ -9,10 +9,8 @@ use crate::config::Config;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Send a month's statements by e-mail, each once
-    #[command(
-        after_help = "Examples:\n  commission-bridge statements send --month 2026-10 --dry-run mails\n  \
-                      commission-bridge statements send --month 2026-10"
-    )]
+    #[command(after_help = "Examples:\n  commission-bridge statements send --month 2026-10 --dry-run mails\n  \
+                      commission-bridge statements send --month 2026-10")]
     Send(send::Arguments),
 }
 

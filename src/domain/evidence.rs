@@ -117,7 +117,9 @@ fn each_metadata<'a>(event: &'a EventFacts, visit: &mut dyn FnMut(&'a Metadata))
             | Fact::Dispute(_)
             | Fact::CreditNote(_)
             | Fact::InvoicePayment(_)
-            | Fact::PromotionCode(_) => {}
+            | Fact::PromotionCode(_)
+            | Fact::Transfer(_)
+            | Fact::Account(_) => {}
         }
     }
 }

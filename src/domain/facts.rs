@@ -58,6 +58,10 @@ pub enum Fact {
     Subscription(SubscriptionFact),
     /// A promotion code: which id has which text. Belongs to no customer.
     PromotionCode(PromotionCodeFact),
+    /// A transfer to a partner's account. Belongs to no customer.
+    Transfer(TransferFact),
+    /// A partner's account. Belongs to no customer.
+    Account(AccountFact),
 }
 
 /// A reference that an old API version always carries and a new one never does.
@@ -534,6 +538,39 @@ pub struct PromotionCodeFact {
     pub code: String,
 }
 
+/// Money that went from the merchant to a partner's account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferFact {
+    /// `tr_…`
+    pub id: String,
+    /// `transfer_group`: the payout that the bridge made it for.
+    pub group: Option<String>,
+    /// The same in its metadata.
+    pub payout: Option<String>,
+    /// `acct_…`
+    pub destination: Option<String>,
+    /// In what.
+    pub currency: Currency,
+    /// What went, minor units.
+    pub amount: i64,
+    /// What came back since, cumulative.
+    pub reversed: i64,
+    /// When it was made.
+    pub created: Option<Time>,
+}
+
+/// Whether a partner's account can be paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountFact {
+    /// `acct_…`
+    pub id: String,
+    /// Its capability `transfers`: `active`, `pending`, `inactive`; `unrequested` where it has none, `deauthorized` where
+    /// the partner has left.
+    pub transfers: String,
+    /// What Stripe still asks the partner for, sorted.
+    pub missing: Vec<String>,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
 fn is_zero(amount: &i64) -> bool {
     *amount == 0
@@ -613,7 +650,7 @@ impl Fact {
                 ids.push(&subscription.id);
                 ids.extend(subscription.customer.as_deref());
             }
-            Self::PromotionCode(_) => {}
+            Self::PromotionCode(_) | Self::Transfer(_) | Self::Account(_) => {}
         }
     }
 }

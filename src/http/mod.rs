@@ -41,7 +41,8 @@ use crate::intake::Inbox;
 use crate::intake::clicks::Clicks;
 use crate::ledger::Ledger;
 use crate::store::api_keys::Role;
-use crate::store::{Db, Mode, StoreError, entries, refs};
+use crate::store::{Db, Mode, StoreError, WorkspaceId, entries, refs, workspaces};
+use crate::stripe_api::{Api, Keys, NoKey};
 
 /// The workspace that the first start makes.
 pub const DEFAULT_WORKSPACE: &str = "default";
@@ -72,6 +73,8 @@ pub struct App {
     pub public_url: Arc<str>,
     /// What happened so far.
     pub counters: Arc<Counters>,
+    /// The ways to Stripe of the workspace `default`.
+    pub stripe: Keys,
     /// Whoever settles listens here.
     wake: Arc<Notify>,
     known_keys: guard::KnownKeys,
@@ -94,6 +97,8 @@ pub struct Settings {
     pub public_url: String,
     /// The link to the first key, while it works.
     pub setup: Setup,
+    /// The ways to Stripe of the workspace `default`.
+    pub stripe: Keys,
 }
 
 /// Counts since the start, for `/metrics`.
@@ -129,6 +134,7 @@ impl App {
             limits: settings.limits,
             public_url: settings.public_url.trim_end_matches('/').into(),
             counters: Arc::default(),
+            stripe: settings.stripe,
             wake,
             known_keys: guard::KnownKeys::default(),
             setup: settings.setup,
@@ -180,6 +186,15 @@ impl App {
             tracing::warn!(%error, "what was decided by hand is settled a moment later");
         }
         self.wake();
+    }
+
+    /// The way to Stripe for a book. What the environment says is the first workspace's.
+    pub(crate) async fn stripe_of(&self, workspace: WorkspaceId, mode: Mode) -> Result<Arc<Api>, Problem> {
+        let mut tx = self.db.read().await?;
+        let key = workspaces::key(&mut tx, workspace).await?;
+        tx.rollback().await?;
+        let keys = if key == DEFAULT_WORKSPACE { self.stripe.of(mode == Mode::Live) } else { Err(NoKey::Missing) };
+        keys.cloned().map_err(|error| Problem::conflict(error.code(), error.to_string()))
     }
 
     /// Tells whoever settles that customers may be due.

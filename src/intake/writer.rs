@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{ACCOUNT_MISMATCH, Accepted, Arrivals, SubmitError, Waiting};
 use crate::store::events::{self, NewEvent};
 use crate::store::{Db, StoreError, Tx, Urgency};
+use crate::stripe::OF_CONNECTED_ACCOUNTS;
 
 /// How many events share a commit at most.
 const GROUP: usize = 512;
@@ -82,9 +83,10 @@ pub(super) async fn insert(
         }
     }
     for (row, account) in rows.iter_mut().zip(accounts) {
-        // Only events of connected accounts name one: a merchant's own name none.
+        // Only events of connected accounts name one: a merchant's own name none. Those about partners' are wanted.
         let own = own.get(&row.workspace).and_then(Option::as_deref);
-        if account.is_some() && *account != own {
+        let is_a_partners = OF_CONNECTED_ACCOUNTS.contains(&row.kind.as_str());
+        if account.is_some() && *account != own && !is_a_partners {
             row.ignored = Some(ACCOUNT_MISMATCH.to_owned());
         }
     }

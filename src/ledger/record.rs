@@ -13,11 +13,12 @@ use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
 use crate::domain::terms::Terms;
 use crate::intake::{ACCOUNT_MISMATCH, payload};
+use crate::payouts::transfers;
 use crate::store::events::{self, Outcome, Place, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
-use crate::stripe::{Reading, envelope, read};
+use crate::stripe::{OF_CONNECTED_ACCOUNTS, Reading, envelope, read};
 
 /// How many events share a transaction.
 pub const BATCH: i64 = 256;
@@ -153,6 +154,7 @@ impl Recorder<'_> {
         ledger.keep_links(&mut tx, workspace, &links, now).await?;
         keep_facts(&mut tx, workspace, read, &links).await?;
         ledger.learn_promotion_codes(&mut tx, workspace, read).await?;
+        ledger.hear_of_payouts(&mut tx, workspace, read, now).await?;
         let outcomes: Vec<Outcome<'_>> = read.iter().map(Read::outcome).collect();
         events::mark(&mut tx, workspace, &outcomes).await?;
         tx.commit().await?;
@@ -288,6 +290,32 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Applies what Stripe says about transfers to partners and about their accounts.
+    async fn hear_of_payouts(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        read: &[Read],
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let (mut made, mut accounts) = (Vec::new(), Vec::new());
+        for (read, found) in read.iter().filter_map(|read| read.found().map(|found| (read, found))) {
+            for fact in &found.facts.facts {
+                match fact {
+                    Fact::Transfer(fact) => made.push((read.mode, fact.clone())),
+                    Fact::Account(fact) => accounts.push((read.mode, found.facts.stamp.created, fact.clone())),
+                    _ => {}
+                }
+            }
+        }
+        if !accounts.is_empty() {
+            transfers::apply_accounts(tx, (workspace, now), &accounts).await?;
+        }
+        if made.is_empty() { Ok(()) } else { transfers::apply_transfers(tx, (workspace, &self.ids, now), &made).await }
+    }
+}
+
 async fn keep_facts(tx: &mut Tx, workspace: WorkspaceId, read: &[Read], links: &Links<'_>) -> Result<(), StoreError> {
     let with_facts = read.iter().filter_map(|read| read.found().map(|found| (read, found)));
     let mut rows = Vec::new();
@@ -319,8 +347,10 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
     };
     // The inbox sorts these out; one that is replayed is still of another account, unless the settings say otherwise now.
     if names_an_account(&body) {
-        let account = envelope(&body).ok().and_then(|envelope| envelope.account);
-        if account.is_some() && account != terms.current_settings().account {
+        let envelope = envelope(&body).ok();
+        let is_a_partners = envelope.as_ref().is_some_and(|of| OF_CONNECTED_ACCOUNTS.contains(&of.type_.as_str()));
+        let account = envelope.and_then(|envelope| envelope.account);
+        if account.is_some() && account != terms.current_settings().account && !is_a_partners {
             return as_read(event, What::Ignored(ACCOUNT_MISMATCH));
         }
     }

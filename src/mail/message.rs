@@ -1,16 +1,14 @@
 //! A message as it goes over the wire: headers that nobody can add to, text twice, and files byte for byte.
 
 use lettre::Address;
-use lettre::message::header::{
-    ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId,
-};
+use lettre::message::header::{ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId};
 use lettre::message::{Attachment as Attached, Body, Mailbox, Message as Built, MultiPart, SinglePart};
 use url::Host;
 
-use crate::statements::mail::MailContent;
 use super::one_line;
 use crate::domain::Time;
 use crate::domain::terms::MailSettings;
+use crate::statements::mail::MailContent;
 
 /// Why a message cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,8 +166,8 @@ pub fn is_address(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::statements::mail::Attachment;
     use super::*;
+    use crate::statements::mail::Attachment;
 
     fn settings() -> MailSettings {
         MailSettings {
@@ -230,12 +228,22 @@ mod tests {
             .filter_map(|line| line.split_once(':').map(|(name, _)| name))
             .collect();
         let expected = [
-            "Date", "From", "To", "Subject", "Message-ID", "Reply-To", "List-Id", "Auto-Submitted", "MIME-Version",
+            "Date",
+            "From",
+            "To",
+            "Subject",
+            "Message-ID",
+            "Reply-To",
+            "List-Id",
+            "Auto-Submitted",
+            "MIME-Version",
             "Content-Type",
         ];
         assert_eq!(names, expected);
         assert!(!message.contains("\nBcc"), "{message}");
-        for recipient in ["ann@acme.example\r\nRCPT TO:<bob@acme.example>", "ann", "<ann@acme.example>, bob@acme.example"] {
+        for recipient in
+            ["ann@acme.example\r\nRCPT TO:<bob@acme.example>", "ann", "<ann@acme.example>, bob@acme.example"]
+        {
             assert_eq!(
                 build(&content, &Sender::of(&settings()).unwrap(), &to(recipient, None)).unwrap_err(),
                 MessageError::Recipient,

@@ -40,13 +40,7 @@ pub async fn payouts_failed(tx: &mut Tx, by: By<'_>, mode: Mode, payouts: &[&str
 async fn note(tx: &mut Tx, by: By<'_>, mode: Mode, kind: Kind, objects: &[&str]) -> Result<(), StoreError> {
     let notes: Vec<Note> = objects
         .iter()
-        .map(|object| Note {
-            mail_id: by.ids.next("mail"),
-            mode,
-            kind,
-            object_id: (*object).to_owned(),
-            at: by.now,
-        })
+        .map(|object| Note { mail_id: by.ids.next("mail"), mode, kind, object_id: (*object).to_owned(), at: by.now })
         .collect();
     mails::note(tx, by.workspace, &notes).await
 }

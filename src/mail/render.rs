@@ -143,12 +143,7 @@ fn needed(payout: &Payout, month: Month) -> Result<ActionNeeded, StoreError> {
     })
 }
 
-async fn summary(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    batch: &Batch,
-    terms: &Terms,
-) -> Result<MonthEnd, RenderError> {
+async fn summary(tx: &mut Tx, workspace: WorkspaceId, batch: &Batch, terms: &Terms) -> Result<MonthEnd, RenderError> {
     let all = payouts::of_batch(tx, workspace, &batch.batch_id).await?;
     let mut totals: BTreeMap<Currency, CurrencyTotal> = BTreeMap::new();
     let mut blocked: BTreeMap<(String, Currency), BlockedGroup> = BTreeMap::new();
@@ -172,9 +167,9 @@ async fn summary(
         let name = name.filter(|name| !name.is_empty()).unwrap_or(&payout.partner_key);
         group.partners.push(name.to_owned());
     }
-    let without_address = all.iter().filter(|payout| {
-        terms.partners.get(&payout.partner_key).is_none_or(|partner| partner.profile.email.is_none())
-    });
+    let without_address = all
+        .iter()
+        .filter(|payout| terms.partners.get(&payout.partner_key).is_none_or(|partner| partner.profile.email.is_none()));
     let mut to_do = Vec::new();
     match without_address.count() {
         0 => {}

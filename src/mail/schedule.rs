@@ -3,13 +3,8 @@
 use chrono::TimeDelta;
 
 /// After the first failures; then every twelve hours.
-const FIRST: [TimeDelta; 5] = [
-    TimeDelta::minutes(1),
-    TimeDelta::minutes(5),
-    TimeDelta::minutes(30),
-    TimeDelta::hours(2),
-    TimeDelta::hours(6),
-];
+const FIRST: [TimeDelta; 5] =
+    [TimeDelta::minutes(1), TimeDelta::minutes(5), TimeDelta::minutes(30), TimeDelta::hours(2), TimeDelta::hours(6)];
 const THEN: TimeDelta = TimeDelta::hours(12);
 /// For so long, about, a mail is tried.
 const PATIENCE: TimeDelta = TimeDelta::days(3);

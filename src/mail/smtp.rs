@@ -194,9 +194,9 @@ impl Server {
 
 fn credentials(url: &Url) -> Result<Option<Credentials>, UrlError> {
     let decoded = |text: &str| {
-        let decoded = percent_decode_str(text).decode_utf8().map_err(|_| {
-            UrlError("has a user or password that is not UTF-8, once its %xx are decoded".to_owned())
-        });
+        let decoded = percent_decode_str(text)
+            .decode_utf8()
+            .map_err(|_| UrlError("has a user or password that is not UTF-8, once its %xx are decoded".to_owned()));
         decoded.map(std::borrow::Cow::into_owned)
     };
     match (url.username(), url.password()) {
@@ -483,7 +483,9 @@ mod tests {
 
     #[test]
     fn a_server_that_wants_us_to_authenticate_refuses_no_mail() {
-        for words in ["530 5.7.0 Authentication required", "554 5.7.1 <x@y>: Relay access denied", "550 relaying denied"] {
+        for words in
+            ["530 5.7.0 Authentication required", "554 5.7.1 <x@y>: Relay access denied", "550 relaying denied"]
+        {
             assert!(is_about_us(words), "{words}");
         }
         for words in ["550 5.1.1 no such user", "554 5.7.1 looks like spam", "452 4.2.2 mailbox full"] {

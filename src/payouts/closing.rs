@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::NaiveDate;
 use serde_json::json;
 
 use super::batch::{Done, audited, book, entry_of};
@@ -18,11 +19,14 @@ use crate::domain::netting::{Netted, Outcome, PayableEntry, Period, Readiness, T
 use crate::domain::terms::{Method, Profile, Settings, Terms};
 use crate::ids::Ids;
 use crate::mail::note;
+use crate::statements::freeze::{FreezeContext, freeze};
 use crate::store::audit::By;
 use crate::store::batches::{self, Batch, NewBatch};
 use crate::store::entries::{Booked, Entry};
 use crate::store::payouts::{self, NewPayout, Payout};
-use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, tiers};
+use crate::store::{
+    Db, Mode, StoreError, Tx, Urgency, WorkspaceId, changes, fx_rates, stripe_accounts, tiers, workspaces,
+};
 
 /// Partners that are netted in one transaction.
 const PAGE: i64 = 50;
@@ -68,7 +72,7 @@ pub async fn begin(tx: &mut Tx, by: By<'_>, mode: Mode, month: Month) -> Result<
     tiers::freeze(tx, workspace, mode, month).await?;
     let batch_id = batch.batch_id;
     let batch = found(tx, workspace, &batch_id).await?;
-    let closing = Closing::with(tx, by, terms, batch).await?;
+    let closing = Closing::with(tx, workspace, terms, batch).await?;
     // Small businesses are done in one go.
     if closing.page(tx, by).await? == Page::More {
         closing.page(tx, by).await?;
@@ -105,7 +109,7 @@ pub async fn finish(
         }
         let closing = match context.take() {
             Some(known) => Closing { batch, ..known },
-            None => Closing::with(&mut tx, by, terms.clone(), batch).await?,
+            None => Closing::with(&mut tx, workspace, terms.clone(), batch).await?,
         };
         match closing.page(&mut tx, by).await {
             Ok(Page::Lost) => tx.rollback().await?,
@@ -145,20 +149,26 @@ enum Page {
 
 struct Closing {
     mode: Mode,
+    workspace_key: String,
+    month: Month,
     terms: Terms,
     settings: Settings,
     rates: Rates,
+    /// The day of the close on the workspace's calendar.
+    day: NaiveDate,
     period: Period,
     batch: Batch,
 }
 
 impl Closing {
-    async fn with(_tx: &mut Tx, by: By<'_>, terms: Terms, batch: Batch) -> Result<Self, PayoutError> {
+    async fn with(tx: &mut Tx, workspace: WorkspaceId, terms: Terms, batch: Batch) -> Result<Self, PayoutError> {
         let settings = terms.current_settings();
-        let _ = by;
-        let rates = Rates::default();
+        let day = batch.closed_at().with_timezone(&settings.time_zone).date_naive();
+        let rates = fx_rates::known_by(tx, workspace, day, batch.closed_at()).await?;
         let period = Period { start: batch.period_start(), end: batch.period_end() };
-        Ok(Self { mode: batch.mode(), terms, settings, rates, period, batch })
+        let workspace_key = workspaces::key(tx, workspace).await?;
+        let month = Month::containing(batch.period_start(), settings.time_zone);
+        Ok(Self { mode: batch.mode(), workspace_key, month, terms, settings, rates, day, period, batch })
     }
 
     /// Nets the next partners. Nobody does it beside us: the batch's own row says how far it has come, and is held.
@@ -201,17 +211,38 @@ impl Closing {
             new.extend(self.payout(by, &partner, currency, &entries, opening, &accounts)?);
         }
         payouts::insert(tx, workspace, self.mode, &new).await?;
-        self.carry_on(tx, by, &new).await
+        self.carry_on(tx, by, &new).await?;
+        let context = FreezeContext {
+            workspace,
+            workspace_key: &self.workspace_key,
+            mode: self.mode,
+            batch_id: &self.batch.batch_id,
+            month: self.month,
+            period: self.period,
+            cut_off,
+            terms: &self.terms,
+            ids: by.ids,
+            now: self.batch.closed_at(),
+        };
+        freeze(tx, &context, partners).await?;
+        Ok(())
     }
 
     /// What Stripe said of the accounts of some partners who are paid by it.
     async fn readiness(
         &self,
-        _tx: &mut Tx,
-        _workspace: WorkspaceId,
-        _partners: &[String],
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        partners: &[String],
     ) -> Result<HashMap<String, Readiness>, StoreError> {
-        Ok(HashMap::default())
+        let profiles = partners.iter().filter_map(|partner| Some(&self.terms.partners.get(partner)?.profile));
+        let accounts: Vec<&str> = profiles.filter_map(stripe_account).collect();
+        if accounts.is_empty() {
+            return Ok(HashMap::default());
+        }
+        let known = stripe_accounts::of(tx, workspace, self.mode, accounts).await?;
+        let readiness = |ready: bool| if ready { Readiness::Ready } else { Readiness::NotReady };
+        Ok(known.into_iter().map(|(account, said)| (account, readiness(said.is_ready()))).collect())
     }
 
     /// Books what currencies cannot pay out: one half belongs to the payout, the other is the next month's. It could be
@@ -240,8 +271,7 @@ impl Closing {
     ) -> Result<Option<NewPayout>, PayoutError> {
         let unknown = Profile::default();
         let profile = self.terms.partners.get(partner).map_or(&unknown, |partner| &partner.profile);
-        let account = profile.payout.as_ref().filter(|payout| payout.method == Method::Stripe);
-        let account = account.and_then(|payout| payout.account.as_ref()).and_then(|account| accounts.get(account));
+        let account = stripe_account(profile).and_then(|account| accounts.get(account));
         let netted = net(&ToNet {
             entries,
             currency,
@@ -252,7 +282,7 @@ impl Closing {
             opening,
             account: account.copied().unwrap_or_default(),
             rates: &self.rates,
-            day: self.batch.closed_at().with_timezone(&self.settings.time_zone).date_naive(),
+            day: self.day,
         })
         .map_err(|source| PayoutError::Overflow { partner: partner.to_owned(), currency, source })?;
         if netted.entry_ids.is_empty() {
@@ -291,6 +321,12 @@ impl Closing {
         payout.profile = serde_json::to_string(profile).unwrap_or_else(|_| json!({}).to_string());
         NewPayout { payout, entry_ids: netted.entry_ids }
     }
+}
+
+/// The connected account to which a partner is paid.
+fn stripe_account(profile: &Profile) -> Option<&str> {
+    let payout = profile.payout.as_ref().filter(|payout| payout.method == Method::Stripe);
+    payout.and_then(|payout| payout.account.as_deref())
 }
 
 /// What the partner sees on their account, at most 35 characters.

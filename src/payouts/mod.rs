@@ -1,13 +1,16 @@
-//! A month's payouts and their files.
+//! A month's payouts: their batch, their files, their transfers.
 
 pub mod batch;
 pub mod closing;
 pub mod csv_cell;
 pub mod error;
+pub mod files;
 pub mod formats;
 pub mod generic;
 pub mod item;
 pub mod marks;
 pub mod outcome;
 pub mod readback;
+pub mod results;
 pub mod rows;
+pub mod transfers;

@@ -12,9 +12,7 @@ use crate::domain::entry::{Component, EntryKind};
 use crate::domain::mask::mask;
 use crate::domain::money::Overflow;
 use crate::domain::netting::Period;
-use crate::domain::statement::{
-    Converted, Frozen, Line, Making, PayoutPart, Previous, Refused, Statement, pseudonym,
-};
+use crate::domain::statement::{Converted, Frozen, Line, Making, PayoutPart, Previous, Refused, Statement, pseudonym};
 use crate::domain::terms::{CustomersShown, ProgramTerms, Terms};
 use crate::ids::Ids;
 use crate::store::payouts::Payout;
@@ -78,8 +76,11 @@ pub async fn freeze(tx: &mut Tx, context: &FreezeContext<'_>, partners: &[String
     let mut new = Vec::new();
     for statement in make(tx, context, partners).await? {
         let id = statement.statement.clone();
-        let frozen = Frozen::new(statement)
-            .map_err(|error| StoreError::Unreadable { what: "statement", key: id, why: error.to_string() })?;
+        let frozen = Frozen::new(statement).map_err(|error| StoreError::Unreadable {
+            what: "statement",
+            key: id,
+            why: error.to_string(),
+        })?;
         new.push(NewStatement { batch_id: context.batch_id.to_owned(), frozen, created_at: context.now });
     }
     statements::insert(tx, context.workspace, context.mode, &new).await?;
@@ -120,11 +121,8 @@ impl Gathered {
         for statement in &latest {
             let seen = seen.entry(&statement.partner_key).or_insert_with(|| statement.cut_off());
             *seen = statement.cut_off().max(*seen);
-            let previous = Previous {
-                sha256: statement.hash.clone(),
-                closing: statement.closing,
-                on_hold: statement.on_hold()?,
-            };
+            let previous =
+                Previous { sha256: statement.hash.clone(), closing: statement.closing, on_hold: statement.on_hold()? };
             gathered.previous.insert((statement.partner_key.clone(), statement.currency()?), previous);
         }
         let since = |partner: &str| seen.get(partner).map_or(Time::UNIX_EPOCH, |seen| *seen - LATE);

@@ -67,6 +67,16 @@ pub async fn latest(tx: &mut Tx, workspace: WorkspaceId, on: NaiveDate) -> Resul
     Ok(rates)
 }
 
+/// The same, without what was entered after `by`: who goes on with something begun then finds the same rates.
+pub async fn known_by(tx: &mut Tx, workspace: WorkspaceId, on: NaiveDate, by: Time) -> Result<Rates, StoreError> {
+    let first = on.checked_sub_days(Days::new(DAYS_BACK)).unwrap_or(NaiveDate::MIN);
+    let mut rates = Rates::default();
+    for known in between(tx, workspace, first, on).await?.into_iter().filter(|known| known.entered_at <= by) {
+        rates.add(known.day, known.currency, known.per_euro, &known.source);
+    }
+    Ok(rates)
+}
+
 async fn between(
     tx: &mut Tx,
     workspace: WorkspaceId,
@@ -148,8 +158,7 @@ pub async fn enter(
                 FROM v JOIN fx_rates f ON f.workspace_id = $1 AND f.day = v.day AND f.currency = v.currency";
     let found: Vec<Row> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
     let found = found.into_iter().map(KnownRate::try_from).collect::<Result<Vec<_>, _>>()?;
-    let found: BTreeMap<_, _> =
-        found.into_iter().map(|known| ((known.day, known.currency), known)).collect();
+    let found: BTreeMap<_, _> = found.into_iter().map(|known| ((known.day, known.currency), known)).collect();
     for rate in rates {
         match found.get(&(rate.day, rate.currency)) {
             Some(known) if known.per_euro != rate.per_euro => entered.differing.push((rate.clone(), known.clone())),

@@ -257,15 +257,11 @@ pub async fn note(tx: &mut Tx, workspace: WorkspaceId, notes: &[Note]) -> Result
         let mut rows = Rows::new(&[("mail_id", Text), ("natural_key", Text), ("kind", Text), ("object_id", Text)]);
         for note in notes.iter().filter(|note| note.mode == mode) {
             let key = format!("note/{}/{}", note.kind.as_str(), note.object_id);
-            rows.push([
-                (&note.mail_id).into(),
-                key.into(),
-                note.kind.as_str().into(),
-                (&note.object_id).into(),
-            ]);
+            rows.push([(&note.mail_id).into(), key.into(), note.kind.as_str().into(), (&note.object_id).into()]);
         }
         let Some(at) = notes.iter().map(|note| note.at).max().filter(|_| !rows.is_empty()) else { continue };
-        let text = "INSERT INTO mails (workspace_id, mode, mail_id, natural_key, kind, object_id, recipient, message_id,
+        let text =
+            "INSERT INTO mails (workspace_id, mode, mail_id, natural_key, kind, object_id, recipient, message_id,
                                        status, tries, created_at)
                     SELECT $1, $2, mail_id, natural_key, kind, object_id, '', '', 'noted', 0, $3
                     FROM v
@@ -277,12 +273,7 @@ pub async fn note(tx: &mut Tx, workspace: WorkspaceId, notes: &[Note]) -> Result
 }
 
 /// Takes the oldest notes off: whoever takes them decides in the same transaction what becomes of them.
-pub async fn take_notes(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    mode: Mode,
-    limit: i64,
-) -> Result<Vec<Note>, StoreError> {
+pub async fn take_notes(tx: &mut Tx, workspace: WorkspaceId, mode: Mode, limit: i64) -> Result<Vec<Note>, StoreError> {
     let text = match tx.engine() {
         Engine::Sqlite => {
             "SELECT mail_id, kind, object_id, created_at
@@ -517,9 +508,8 @@ pub async fn of_batch(
     batch_id: &str,
     kind: Kind,
 ) -> Result<Vec<Mail>, StoreError> {
-    let text = format!(
-        "SELECT {COLUMNS} FROM mails WHERE workspace_id = $1 AND batch_id = $2 AND kind = $3 ORDER BY mail_id"
-    );
+    let text =
+        format!("SELECT {COLUMNS} FROM mails WHERE workspace_id = $1 AND batch_id = $2 AND kind = $3 ORDER BY mail_id");
     let rows: Vec<Row> = on!(tx, conn => {
         sqlx::query_as(sqlx::AssertSqlSafe(text))
             .bind(workspace.0)

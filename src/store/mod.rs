@@ -25,12 +25,15 @@ pub mod links;
 pub mod lookups;
 pub mod mails;
 pub mod payments;
+pub mod payout_files;
 pub mod payouts;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
 pub mod statements;
+pub mod stripe_accounts;
 pub mod tiers;
+pub mod transfers;
 pub mod webhook_secrets;
 pub mod workspaces;
 

@@ -505,8 +505,8 @@ pub async fn stored(
     Ok(found
         .into_iter()
         .map(|Stored { row, document }| {
-            let frozen = unpack(&document)
-                .and_then(|document| Frozen::of_document(document).map_err(|error| error.to_string()));
+            let frozen =
+                unpack(&document).and_then(|document| Frozen::of_document(document).map_err(|error| error.to_string()));
             (row, frozen)
         })
         .collect())

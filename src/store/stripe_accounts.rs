@@ -55,13 +55,8 @@ pub async fn learn(tx: &mut Tx, workspace: WorkspaceId, said: &[Said], now: Time
     }
     let mut newest: Vec<&Said> = newest.into_values().collect();
     newest.sort_by(|a, b| (a.mode.as_i64(), &a.account).cmp(&(b.mode.as_i64(), &b.account)));
-    let mut rows = Rows::new(&[
-        ("mode", Int),
-        ("account", Text),
-        ("transfers", Text),
-        ("missing", Text),
-        ("said_at", Int),
-    ]);
+    let mut rows =
+        Rows::new(&[("mode", Int), ("account", Text), ("transfers", Text), ("missing", Text), ("said_at", Int)]);
     for said in newest {
         rows.push([
             said.mode.as_i64().into(),

@@ -128,9 +128,8 @@ pub async fn claim(
             .fetch_all(conn)
             .await?
     });
-    let cursor = claimed
-        .last()
-        .map(|last| Cursor(last.partner_key.clone(), last.ledger_currency.clone(), last.method.clone()));
+    let cursor =
+        claimed.last().map(|last| Cursor(last.partner_key.clone(), last.ledger_currency.clone(), last.method.clone()));
     begin(tx, workspace, lease, &mut claimed).await?;
     Ok((claimed, cursor))
 }
@@ -355,21 +354,8 @@ pub async fn let_go(
     Ok(())
 }
 
-/// Asks for a batch to be paid (on); false where it is not approved, or is over.
-pub async fn ask(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str, now: Time) -> Result<bool, StoreError> {
-    let changed = on!(tx, conn => {
-        sqlx::query(
-            "UPDATE batches SET status = 'paying', pay_asked_at = $3, paused = NULL
-             WHERE workspace_id = $1 AND batch_id = $2 AND status IN ('approved', 'paying')",
-        )
-        .bind(workspace.0)
-        .bind(batch_id)
-        .bind(micros(now))
-        .execute(conn)
-        .await?
-        .rows_affected()
-    });
-    // Whoever asks wants to know now, not when the last try's patience is over.
+/// Lets whatever of a batch waits for its next try be tried now: whoever asks wants to know now.
+pub async fn wait_no_longer(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str, now: Time) -> Result<(), StoreError> {
     on!(tx, conn => {
         sqlx::query(
             "UPDATE payouts SET leased_until = $3
@@ -382,7 +368,7 @@ pub async fn ask(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str, now: Time)
         .execute(conn)
         .await?;
     });
-    Ok(changed == 1)
+    Ok(())
 }
 
 /// Lets a batch stand still and says why; one that is paid, or that stands still already, is left as it is.

@@ -4,8 +4,8 @@ use super::outer::Event;
 use super::problem::{EnvelopeError, ReadError};
 use super::shape::Outline;
 use super::{
-    charge, checkout, credit_note, customer, dispute, invoice, invoice_payment, payment_intent, promotion_code, refund,
-    subscription,
+    account, charge, checkout, credit_note, customer, dispute, invoice, invoice_payment, payment_intent,
+    promotion_code, refund, subscription, transfer,
 };
 use crate::domain::Time;
 use crate::domain::facts::{EventFacts, Fact, Stamp};
@@ -63,7 +63,7 @@ impl IgnoredReason {
 /// Reads one object out of its JSON, given the event's type.
 type Reader = fn(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>;
 
-const READERS: [(&str, Reader); 36] = [
+const READERS: [(&str, Reader); 41] = [
     ("invoice.paid", invoice::read),
     ("invoice.payment_succeeded", invoice::read),
     ("invoice.payment_failed", invoice::read),
@@ -100,9 +100,18 @@ const READERS: [(&str, Reader); 36] = [
     ("customer.subscription.deleted", subscription::read),
     ("promotion_code.created", promotion_code::read),
     ("promotion_code.updated", promotion_code::read),
+    ("transfer.created", transfer::read),
+    ("transfer.updated", transfer::read),
+    ("transfer.reversed", transfer::read),
+    ("account.updated", account::read),
+    ("account.application.deauthorized", account::read_deauthorized),
 ];
 
-/// Every event type that is read. A webhook endpoint should subscribe to these and to nothing else.
+/// Those of them that are about partners' connected accounts: an endpoint for events of connected accounts ("Connect")
+/// should subscribe to these, and the merchant's own need not. They name the partner's account, not the merchant's.
+pub const OF_CONNECTED_ACCOUNTS: &[&str] = &["account.updated", "account.application.deauthorized"];
+
+/// Every event type that is read. Webhook endpoints should subscribe to these and to nothing else.
 pub const UNDERSTOOD: &[&str] = &{
     let mut types = [""; READERS.len()];
     let mut index = 0;
@@ -152,7 +161,15 @@ pub fn read(body: &[u8]) -> Result<Reading, ReadError> {
         return Ok(Reading::Ignored(IgnoredReason::UnknownType));
     };
     let stamp = Stamp { created: event.created()?, event_id: event.id()?.to_owned() };
-    let facts = reader(event.object()?.get(), event_type)
+    let mut facts = reader(event.object()?.get(), event_type)
         .map_err(|error| error.within(&format!("{}data.object.", event.prefix)))?;
+    // An application that is gone shows itself; whose account it is stands outside.
+    for fact in &mut facts {
+        if let Fact::Account(account) = fact
+            && account.id.is_empty()
+        {
+            account.id = event.account().ok_or_else(|| ReadError::missing("account", "an account's id"))?.to_owned();
+        }
+    }
     Ok(Reading::Facts(EventFacts { stamp, facts }))
 }

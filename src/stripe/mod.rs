@@ -10,6 +10,7 @@
 //! Unknown fields are skipped; nulls and absences are accepted wherever the fact still means something without the
 //! value. Any reference may be an id, an expanded object or null.
 
+mod account;
 mod charge;
 mod checkout;
 mod credit_note;
@@ -30,12 +31,13 @@ mod refund;
 mod shape;
 pub mod signature;
 mod subscription;
+mod transfer;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Envelope, IgnoredReason, Reading, UNDERSTOOD, envelope, read};
+pub use event::{Envelope, IgnoredReason, OF_CONNECTED_ACCOUNTS, Reading, UNDERSTOOD, envelope, read};
 pub use problem::{EnvelopeError, ReadError};
 pub use signature::{Secrets, SignatureError, sign, verify};

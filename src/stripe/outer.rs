@@ -115,6 +115,11 @@ impl<'a, O: Slot<'a>> Event<'a, O> {
         self.required("id", &self.node.id)
     }
 
+    /// Whose it is, where it is a connected account's.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.optional("account", &self.node.account).ok().flatten()
+    }
+
     /// When the event was created: seconds, or RFC 3339 in a thin one.
     pub(super) fn created(&self) -> Result<Time, EnvelopeError> {
         let created = match &self.node.created {

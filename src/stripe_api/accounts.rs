@@ -84,6 +84,7 @@ impl Api {
         ];
         fields.extend(new.email.map(|email| ("email", email)));
         fields.extend(new.country.map(|country| ("country", country)));
+        self.turn().await;
         self.post("/accounts", &fields, idempotency_key).await
     }
 
@@ -105,6 +106,7 @@ impl Api {
             ("refresh_url", refresh_url),
             ("type", "account_onboarding"),
         ];
+        self.turn().await;
         self.post("/account_links", &fields, idempotency_key).await
     }
 }

@@ -107,12 +107,7 @@ pub(super) fn sorted<T>(result: Result<T, StripeError>) -> Answer<T> {
         }),
         400..=499 if status != 409 && status != 408 && status != 424 => {
             let code = said.code.as_ref().map_or_else(|| said.type_.as_str(), |code| code.as_str());
-            Answer::Refused(Refusal {
-                code: code.to_owned(),
-                message,
-                param: said.param.clone(),
-                http_status: status,
-            })
+            Answer::Refused(Refusal { code: code.to_owned(), message, param: said.param.clone(), http_status: status })
         }
         _ => Answer::Unknown(format!("status {status}: {message}")),
     }

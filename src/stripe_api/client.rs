@@ -73,8 +73,9 @@ impl Api {
         }
     }
 
-    /// One GET.
+    /// One GET, when it is its turn.
     pub(super) async fn get<T: miniserde::Deserialize>(&self, path: &str, query: &[(&str, &str)]) -> Answer<T> {
+        self.turn().await;
         let mut request = RequestBuilder::new(StripeMethod::Get, path);
         if !query.is_empty() {
             request.query = Some(form(query));
@@ -82,7 +83,7 @@ impl Api {
         sorted(request.customize::<T>().send(&self.client).await)
     }
 
-    /// One POST, under a key of its own: made once more, Stripe answers the same and does it once.
+    /// One POST, at once, under a key of its own: made once more, Stripe answers the same and does it once.
     pub(super) async fn post<T: miniserde::Deserialize>(
         &self,
         path: &str,

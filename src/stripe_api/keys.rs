@@ -99,11 +99,7 @@ impl Keys {
     /// [`NoKey`].
     pub fn of(&self, livemode: bool) -> Result<&Arc<Api>, NoKey> {
         let (wanted, other) = if livemode { (&self.live, &self.test) } else { (&self.test, &self.live) };
-        wanted.as_ref().ok_or(if other.is_some() {
-            NoKey::OtherMode { wanted_live: livemode }
-        } else {
-            NoKey::Missing
-        })
+        wanted.as_ref().ok_or(if other.is_some() { NoKey::OtherMode { wanted_live: livemode } } else { NoKey::Missing })
     }
 }
 

@@ -69,7 +69,7 @@ impl Balance {
 }
 
 impl Api {
-    /// Makes a transfer, once under its key.
+    /// Makes a transfer, once under its key, at once: who calls has waited for [`Api::turn`].
     pub async fn create_transfer(&self, new: &NewTransfer<'_>, idempotency_key: &str) -> Answer<Transfer> {
         let amount = new.amount.to_string();
         let names: Vec<String> = new.metadata.iter().map(|(name, _)| format!("metadata[{name}]")).collect();

@@ -219,7 +219,7 @@ impl Objects {
             }
             Fact::Customer(fact) => self.add_customer(stamp, fact),
             Fact::Subscription(fact) => self.add_subscription(stamp, fact),
-            Fact::PromotionCode(_) => {}
+            Fact::PromotionCode(_) | Fact::Transfer(_) | Fact::Account(_) => {}
         }
     }
 

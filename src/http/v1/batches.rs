@@ -19,6 +19,7 @@ use crate::domain::calendar::Month;
 use crate::payouts::batch::{self, Paid, PayoutError};
 use crate::payouts::generic;
 use crate::payouts::rows::generic_rows;
+use crate::payouts::transfers;
 use crate::program::valid;
 use crate::store::api_keys::Role;
 use crate::store::{batches as stored, payouts};
@@ -239,6 +240,30 @@ pub(super) async fn approve(
     let mut doing = begin!(post, app, caller);
     let (tx, by) = doing.session.parts();
     let (batch, _) = batch::approve(tx, by, caller.mode(), &name).await?;
+    doing.answer(StatusCode::OK, &Batch::from(&batch)).await
+}
+
+/// Pay a batch by Stripe
+///
+/// Asks for it; the service pays in the background, each payout once. A batch that stands still (`paused`) goes on.
+/// `GET /v1/batches/{batch}` shows how far it is.
+#[utoipa::path(
+    post, path = "/v1/batches/{batch}/pay", tag = "payouts", operation_id = "pay_batch",
+    request_body = Option<Nothing>,
+    params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10")),
+    responses((status = 200, description = "The batch", body = Batch))
+)]
+pub(super) async fn pay(
+    State(app): State<App>,
+    caller: Caller,
+    At(name): At<String>,
+    post: Post<Nothing>,
+) -> Result<Response, Problem> {
+    caller.must_be(Role::Finance)?;
+    app.stripe_of(caller.workspace(), caller.mode()).await?;
+    let mut doing = begin!(post, app, caller);
+    let (tx, by) = doing.session.parts();
+    let batch = transfers::ask(tx, by, caller.mode(), &name).await?;
     doing.answer(StatusCode::OK, &Batch::from(&batch)).await
 }
 

@@ -165,7 +165,8 @@ pub(super) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<List<Mail>>, Problem> {
     let page = Page::of_ids(wanted.limit, wanted.starting_after, "mail_")?;
-    let status: Option<Status> = wanted.status.as_deref().map(str::parse).transpose().map_err(|why: String| Problem::invalid("status", why))?;
+    let status: Option<Status> =
+        wanted.status.as_deref().map(str::parse).transpose().map_err(|why: String| Problem::invalid("status", why))?;
     let (workspace, mode) = (caller.workspace(), caller.mode());
     let mut tx = app.db.read().await?;
     let batch_id = match &wanted.batch {

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::auth::Caller;
-use super::super::body::{At, Post};
+use super::super::body::{At, Post, object};
 use super::super::{App, Problem};
 use super::begin;
 use crate::payouts::outcome::{self, InFile};
 use crate::program::valid;
 use crate::store::api_keys::Role;
-use crate::store::payouts;
+use crate::store::{payouts, transfers};
 
 /// One partner's money in one currency by one method; amounts in minor units.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -78,6 +78,52 @@ pub(super) struct Payout {
     file_id: Option<String>,
 }
 
+/// A payout, and every try at paying it by Stripe.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PayoutWithAttempts {
+    #[serde(flatten)]
+    payout: Payout,
+    attempts: Vec<Attempt>,
+}
+
+/// A try at paying a payout by Stripe.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Attempt {
+    /// 1, 2, …
+    attempt: i64,
+    /// Under which Stripe does it once.
+    idempotency_key: String,
+    /// `open` (its outcome is not known yet), `done`, `refused`, `expired` or `unsent`.
+    #[schema(example = "done")]
+    status: String,
+    /// How often Stripe was asked.
+    tries: i64,
+    started_at: DateTime<Utc>,
+    tried_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    /// Stripe's code, where it was refused.
+    #[schema(example = "balance_insufficient")]
+    code: Option<String>,
+    /// The same in words, or why its outcome is not known yet.
+    message: Option<String>,
+}
+
+impl From<transfers::Attempt> for Attempt {
+    fn from(attempt: transfers::Attempt) -> Self {
+        Self {
+            attempt: attempt.attempt,
+            started_at: attempt.started_at(),
+            tried_at: attempt.tried_at(),
+            ended_at: attempt.ended_at(),
+            idempotency_key: attempt.idempotency_key,
+            status: attempt.status,
+            tries: attempt.tries,
+            code: attempt.code,
+            message: attempt.message,
+        }
+    }
+}
+
 /// Why a payout is canceled.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +170,24 @@ impl From<&payouts::Payout> for Payout {
             file_id: payout.file_id.clone(),
         }
     }
+}
+
+/// A payout
+///
+/// With every try at paying it by Stripe.
+#[utoipa::path(
+    get, path = "/v1/payouts/{payout}", tag = "payouts", operation_id = "get_payout",
+    params(("payout" = String, Path, description = "`po_…`")),
+    responses((status = 200, description = "The payout", body = PayoutWithAttempts))
+)]
+pub(super) async fn get(State(app): State<App>, caller: Caller, At(id): At<String>) -> Result<Response, Problem> {
+    let mut tx = app.db.read().await?;
+    let found = payouts::by_id(&mut tx, caller.workspace(), &id).await?;
+    let found = found.filter(|payout| payout.mode() == caller.mode());
+    let found = found.ok_or_else(|| Problem::not_found(format!("there is no payout {id:?}")))?;
+    let attempts = transfers::attempts(&mut tx, caller.workspace(), &id).await?;
+    let attempts = attempts.into_iter().map(Attempt::from).collect();
+    object(StatusCode::OK, &PayoutWithAttempts { payout: Payout::from(&found), attempts })
 }
 
 /// Cancel a payout

@@ -155,10 +155,7 @@ pub fn split(format: Format, mut items: Vec<PayItem>) -> Vec<Vec<PayItem>> {
     let kind = |item: &PayItem| format == Format::Wise && !wise::by_email(item);
     items.sort_by(|a, b| {
         let key = |item: &PayItem| (item.currency, kind(item));
-        key(a)
-            .cmp(&key(b))
-            .then_with(|| a.partner_key.cmp(&b.partner_key))
-            .then_with(|| a.payout_id.cmp(&b.payout_id))
+        key(a).cmp(&key(b)).then_with(|| a.partner_key.cmp(&b.partner_key)).then_with(|| a.payout_id.cmp(&b.payout_id))
     });
     let alike = items.chunk_by(|a, b| a.currency == b.currency && kind(a) == kind(b));
     alike.flat_map(|alike| alike.chunks(format.most())).map(<[PayItem]>::to_vec).collect()

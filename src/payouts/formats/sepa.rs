@@ -31,11 +31,13 @@ pub(super) fn check_debtor(settings: &Settings) -> Result<(), Problem> {
 
 fn debtor(settings: &Settings) -> Result<Debtor, String> {
     let Some(SepaDebtor { name, iban, bic }) = &settings.sepa else {
-        return Err("the workspace does not say whose account pays: enter [workspace.sepa] with name and iban".to_owned());
+        return Err(
+            "the workspace does not say whose account pays: enter [workspace.sepa] with name and iban".to_owned()
+        );
     };
-    let iban = validate_iban(iban).map_err(|_| {
-        "the workspace's own account ([workspace.sepa] iban) is no IBAN: its check digits or its length are wrong"
-    })?;
+    let iban = validate_iban(iban).map_err(
+        |_| "the workspace's own account ([workspace.sepa] iban) is no IBAN: its check digits or its length are wrong",
+    )?;
     let bic = bic.as_deref().map(validate_bic).transpose();
     let bic = bic.map_err(|_| "the workspace's own bank ([workspace.sepa] bic) is no BIC")?;
     let name = latin(name, &iban);

@@ -139,7 +139,8 @@ pub(super) fn write(settings: &Settings, items: &[PayItem]) -> Result<Vec<u8>, P
 /// The month stays whole, at the end; the partner's key gives way. Letters that no bank refuses.
 fn reference(reference: &str) -> String {
     let plain = sepa::transliterate(reference, sepa::Transliteration::Epc);
-    let plain: String = plain.chars().filter(|letter| letter.is_ascii_alphanumeric() || "-. ".contains(*letter)).collect();
+    let plain: String =
+        plain.chars().filter(|letter| letter.is_ascii_alphanumeric() || "-. ".contains(*letter)).collect();
     let plain = plain.trim_start_matches(['-', '.', ' ']);
     let over = plain.chars().count().saturating_sub(MOST_REFERENCE);
     if over == 0 {

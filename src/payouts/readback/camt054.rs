@@ -23,7 +23,14 @@ pub(super) fn read(xml: &str, file_name: &str) -> Result<Vec<Row>, ImportError> 
             let number = rows.len() + 1;
             let (direction, said) = (detail.amount.direction, detail_amount(entry, detail));
             let whom = of_payout(detail).map_or_else(|| Whom::Other(String::new()), Whom::Payout);
-            rows.push(row(number, entry, Some(detail), (whom, direction.or(entry.amount.direction)), said, &mut faults));
+            rows.push(row(
+                number,
+                entry,
+                Some(detail),
+                (whom, direction.or(entry.amount.direction)),
+                said,
+                &mut faults,
+            ));
         }
     }
     faults.into_result(file_name)?;
@@ -42,7 +49,9 @@ fn whole(number: usize, entry: &CashEntry, faults: &mut Faults) -> Row {
     let file = ids.into_iter().flatten().flatten().find_map(|id| marks::find("pf", id));
     let whom = match file {
         Some(file_id) => Whom::File(file_id),
-        None => Whom::Other(entry.end_to_end_id().or(entry.account_servicer_ref.as_deref()).map(short).unwrap_or_default()),
+        None => {
+            Whom::Other(entry.end_to_end_id().or(entry.account_servicer_ref.as_deref()).map(short).unwrap_or_default())
+        }
     };
     row(number, entry, None, (whom, entry.amount.direction), said(&entry.amount), faults)
 }

@@ -89,7 +89,12 @@ impl Line<'_> {
     }
 
     /// The amount and currency in two columns.
-    pub(super) fn said(&self, amount_at: Option<usize>, currency_at: Option<usize>, faults: &mut Faults) -> Option<Said> {
+    pub(super) fn said(
+        &self,
+        amount_at: Option<usize>,
+        currency_at: Option<usize>,
+        faults: &mut Faults,
+    ) -> Option<Said> {
         let (at, text) = (amount_at?, self.cell(amount_at)?);
         let mut said = match amount::read(text) {
             Ok(said) => said,

@@ -23,7 +23,8 @@ pub(super) fn read(xml: &str, file_name: &str) -> Result<Vec<Row>, ImportError> 
         files.extend(of_file(id, block.status.as_ref(), &block.reason_codes, &block.additional_info));
     }
     if files.is_empty() {
-        let Pain002Document { original_msg_id, group_status, group_reason_codes, group_additional_info, .. } = &document;
+        let Pain002Document { original_msg_id, group_status, group_reason_codes, group_additional_info, .. } =
+            &document;
         files.extend(of_file(original_msg_id, group_status.as_ref(), group_reason_codes, group_additional_info));
     }
     for (whom, fate) in files {
@@ -56,12 +57,7 @@ fn of_transaction(
     })
 }
 
-fn of_file(
-    id: &str,
-    status: Option<&PaymentStatus>,
-    codes: &[ReasonCode],
-    added: &[String],
-) -> Option<(Whom, Fate)> {
+fn of_file(id: &str, status: Option<&PaymentStatus>, codes: &[ReasonCode], added: &[String]) -> Option<(Whom, Fate)> {
     // Some of a file that is taken in part are not, and those are named.
     let status = status.filter(|status| **status != PaymentStatus::Part)?;
     let whom = marks::find("pf", id).map_or_else(|| Whom::Other(super::short(id)), Whom::File);

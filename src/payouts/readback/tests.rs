@@ -48,8 +48,10 @@ fn a_file_of_ones_own() {
         "payout_id;period_start;currency;paid;status;failure_reason;external_id;paid_currency;paid_amount\n{};2026-10-01;usd;100.00;settled;;'=1;eur;86,42\n",
         payout(1)
     );
-    let bad = format!("payout_id,status,amount,currency\n,settled,,\n{ONE},lost,,\n{ONE},settled,1e3,\n{ONE},sent,1,euros\n");
-    let mut all = vec![told(ResultFormat::Csv, &good), told(ResultFormat::Csv, &generic), told(ResultFormat::Csv, &bad)];
+    let bad =
+        format!("payout_id,status,amount,currency\n,settled,,\n{ONE},lost,,\n{ONE},settled,1e3,\n{ONE},sent,1,euros\n");
+    let mut all =
+        vec![told(ResultFormat::Csv, &good), told(ResultFormat::Csv, &generic), told(ResultFormat::Csv, &bad)];
     for text in ["", "payout_id,status\n", "payout_id,external_id\npo_1,1\n", "status\nsent\n", "a\u{0}b"] {
         all.push(told(ResultFormat::Csv, text));
     }
@@ -59,9 +61,20 @@ fn a_file_of_ones_own() {
 #[test]
 fn paypals_results_by_whatever_they_are_called() {
     let short = |number| super::super::marks::short(&payout(number)).unwrap();
-    let states =
-        ["SUCCESS", "FAILED", "PENDING", "UNCLAIMED", "RETURNED", "ONHOLD", "On Hold", "BLOCKED", "REFUNDED", "REVERSED"];
-    let mut one = "Recipient,Amount,Currency,Customer ID,Note,Transaction ID,Transaction Status,Error message\n".to_owned();
+    let states = [
+        "SUCCESS",
+        "FAILED",
+        "PENDING",
+        "UNCLAIMED",
+        "RETURNED",
+        "ONHOLD",
+        "On Hold",
+        "BLOCKED",
+        "REFUNDED",
+        "REVERSED",
+    ];
+    let mut one =
+        "Recipient,Amount,Currency,Customer ID,Note,Transaction ID,Transaction Status,Error message\n".to_owned();
     for (number, state) in (1..).zip(states) {
         let why = if state == "FAILED" { "Receiver is unregistered" } else { "" };
         one += &format!("a@b.example,\"1,244.95\",USD,{},Thanks,TX{number},{state},{why}\n", short(number));

@@ -8,7 +8,7 @@ use super::super::outcome;
 use super::refusal::{Consequence, consequence};
 use super::{Became, KEY_LASTS, Payer, by_key};
 use crate::store::transfers::{self, Claimed, Ended};
-use crate::store::{StoreError, Tx, Urgency};
+use crate::store::{StoreError, Tx, Urgency, payouts};
 use crate::stripe_api::{Answer, KeyProblem, NewTransfer, Refusal, Transfer};
 
 /// How often the same request is made again at once while Stripe is busy.
@@ -30,14 +30,18 @@ enum Found {
 
 impl Payer {
     /// Pays what was claimed, as far as it may be concluded now.
-    pub(super) async fn carry_out(&self, claimed: &Claimed, stop: &(impl Fn() -> bool + Sync)) -> Result<Became, PayoutError> {
+    pub(super) async fn carry_out(
+        &self,
+        claimed: &Claimed,
+        stop: &(impl Fn() -> bool + Sync),
+    ) -> Result<Became, PayoutError> {
         if let Some(reason) = unfit(claimed)? {
             return self.fails(claimed, Ended::Unsent, (None, &reason), false).await;
         }
         let now = self.clock.now();
         // A backup that was restored may have forgotten what was paid; for so long its key remembers.
         let may_be_forgotten = now - claimed.approved_at() >= KEY_LASTS;
-        if claimed.is_resumed() || may_be_forgotten {
+        if claimed.is_resumed() || claimed.attempt > 1 || may_be_forgotten {
             match self.look_up(claimed).await {
                 Found::Nothing => {}
                 found => return self.conclude(claimed, found).await,
@@ -127,7 +131,9 @@ impl Payer {
                         && claimed.currency().is_ok_and(|of| transfer.currency.eq_ignore_ascii_case(of.as_str()))
                         && transfer.destination == claimed.destination
                 };
-                match (all.iter().find(fits), all.first()) {
+                // What was wholly taken back is not there any more.
+                let moved = |transfer: &&Transfer| transfer.amount_reversed.unwrap_or(0) < transfer.amount;
+                match (all.iter().find(fits), all.iter().find(moved)) {
                     (Some(transfer), _) => Found::Transfer(transfer.clone()),
                     (None, Some(other)) => Found::Other(other.clone()),
                     (None, None) => Found::Nothing,
@@ -146,19 +152,24 @@ impl Payer {
             Found::Nothing => Ok(Became::Open),
             Found::Unclear(why) => self.waits(claimed, &why).await,
             Found::KeyProblem(problem) => self.key_fails(claimed, &problem).await,
-            Found::Other(transfer) => {
-                let message = format!(
-                    "transfer {} is in the name of payout {} ({}), but is not what it pays: look at it in Stripe; if it \
-                     is this payout's money, mark the payout as paid with it, else reverse it and ask again",
-                    transfer.id, claimed.payout_id, claimed.partner_key
-                );
-                let why = json!({ "code": "transfer_differs", "payout_id": claimed.payout_id, "message": message });
-                let mut tx = self.db.write(Urgency::Now).await?;
-                self.pause(&mut tx, &claimed.batch_id, &why).await?;
-                tx.commit().await?;
-                self.waits(claimed, &message).await
-            }
+            Found::Other(transfer) => self.differs(claimed, &transfer).await,
         }
+    }
+
+    /// Something was paid in its name that is not what it pays: a person has to look at it.
+    async fn differs(&self, claimed: &Claimed, transfer: &Transfer) -> Result<Became, PayoutError> {
+        let message = format!(
+            "transfer {} is in the name of payout {} ({}), but is not what it pays. Look at it in Stripe: if it is this \
+             payout's money, mark the payout as paid with it; if not, reverse it. Then ask again",
+            transfer.id, claimed.payout_id, claimed.partner_key
+        );
+        let why = json!({ "code": "transfer_differs", "payout_id": claimed.payout_id, "message": message });
+        let said = (Some("transfer_differs"), Some(message.as_str()));
+        let Some(mut tx) = self.ends(claimed, Ended::Refused, said).await? else { return Ok(Became::Open) };
+        transfers::make_ready(&mut tx, self.workspace, &claimed.payout_id).await?;
+        self.pause(&mut tx, &claimed.batch_id, &why).await?;
+        tx.commit().await?;
+        Ok(Became::Ready)
     }
 
     /// The transfer exists: that is true whoever reports it.
@@ -176,6 +187,8 @@ impl Payer {
     async fn try_to_settle(&self, claimed: &Claimed, transfer: &Transfer) -> Result<Became, PayoutError> {
         let (mut tx, by) = (self.db.write(Urgency::Now).await?, self.by());
         let which = (claimed.payout_id.as_str(), claimed.attempt);
+        // Payouts before attempts, as everybody takes them.
+        payouts::hold(&mut tx, self.workspace, &claimed.payout_id).await?;
         transfers::close(&mut tx, self.workspace, which, Ended::Done, (None, None), by.now).await?;
         outcome::settled(&mut tx, by, &claimed.payout_id, Some(&transfer.id), by.now).await?;
         if let Some(reversed) = transfer.amount_reversed.filter(|reversed| *reversed > 0) {

@@ -66,6 +66,7 @@ async fn apply(tx: &mut Tx, by: By<'_>, payout: &Payout, fact: &TransferFact) ->
         tracing::warn!(payout = %payout.payout_id, transfer = %fact.id, "a transfer in a payout's name is not what it pays");
         return Ok(());
     }
+    payouts::hold(tx, by.workspace, &payout.payout_id).await?;
     transfers::close_open(tx, by.workspace, &payout.payout_id, by.now).await?;
     outcome::settled(tx, by, &payout.payout_id, Some(&fact.id), fact.created.unwrap_or(by.now)).await?;
     if fact.reversed > 0 {

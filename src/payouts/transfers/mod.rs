@@ -56,19 +56,16 @@ pub async fn ask(tx: &mut Tx, by: By<'_>, mode: Mode, name: &str) -> Result<Batc
     if batch.status == "paid" {
         return Ok(batch);
     }
-    if !transfers::ask(tx, by.workspace, &batch.batch_id, by.now).await? {
+    // Payouts before their batch, as everybody takes them.
+    transfers::wait_no_longer(tx, by.workspace, &batch.batch_id, by.now).await?;
+    if !batches::ask_to_pay(tx, by.workspace, &batch.batch_id, by.now).await? {
         return Err(PayoutError::NotApproved(batch.month));
     }
-    let after = batches::by_id(tx, by.workspace, &batch.batch_id).await?.ok_or(PayoutError::NoBatch(batch.month.clone()))?;
+    let after =
+        batches::by_id(tx, by.workspace, &batch.batch_id).await?.ok_or(PayoutError::NoBatch(batch.month.clone()))?;
     let state = |batch: &Batch| Some(json!({ "status": batch.status, "paused": batch.paused() }));
     let (before, now) = (state(&batch), state(&after));
-    let act = Act {
-        action: "batch.pay_asked",
-        object: "batch",
-        object_id: batch.batch_id.clone(),
-        before,
-        after: now,
-    };
+    let act = Act { action: "batch.pay_asked", object: "batch", object_id: batch.batch_id.clone(), before, after: now };
     audit::append(tx, by, &[act]).await?;
     Ok(after)
 }
@@ -212,7 +209,8 @@ impl Payer {
                 round.claimed += 1;
                 let (payer, still, stop) = (self.clone(), still.clone(), stop.clone());
                 under_way.spawn(async move {
-                    let became = payer.carry_out(&claimed, &|| still.load(Ordering::Relaxed) || stop.is_cancelled()).await;
+                    let became =
+                        payer.carry_out(&claimed, &|| still.load(Ordering::Relaxed) || stop.is_cancelled()).await;
                     if matches!(became, Ok(Became::Ready)) {
                         still.store(payer.is_paused(&claimed.batch_id).await.unwrap_or(true), Ordering::Relaxed);
                     }
@@ -233,6 +231,14 @@ impl Payer {
         round.paused = self.say_what_is_missing(batch_id).await?;
         let mut tx = self.db.read().await?;
         round.next = transfers::next_due(&mut tx, self.workspace, batch_id).await?;
+        let batch = batches::by_id(&mut tx, self.workspace, batch_id).await?;
+        tx.rollback().await?;
+        if let Some(batch) = batch.filter(|batch| round.next.is_none() && batch.status == "paying") {
+            // Two that end at once may each have seen the other open.
+            let mut tx = self.db.write(Urgency::Now).await?;
+            super::outcome::follow_end(&mut tx, self.by(), &batch).await?;
+            tx.commit().await?;
+        }
         Ok(round)
     }
 

@@ -235,7 +235,9 @@ pub async fn about_nobody(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, St
     let text = format!(
         "SELECT COUNT(*)
          {WITH_STATUS}
-         WHERE e.workspace_id = $1 AND e.type LIKE 'promotion_code.%' AND u.event_id IS NULL AND x.event_id IS NULL"
+         WHERE e.workspace_id = $1
+           AND (e.type LIKE 'promotion_code.%' OR e.type LIKE 'transfer.%' OR e.type LIKE 'account.%')
+           AND u.event_id IS NULL AND x.event_id IS NULL"
     );
     Ok(on!(tx, conn => {
         sqlx::query_scalar(AssertSqlSafe(text))
