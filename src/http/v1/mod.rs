@@ -11,6 +11,8 @@ mod customers;
 mod enrollments;
 mod entries;
 mod events;
+mod files;
+mod fx_rates;
 mod groups;
 mod imports;
 mod leads;
@@ -105,6 +107,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::list))
         .routes(routes!(events::replay))
         .routes(routes!(events::replay_failed))
+        .routes(routes!(files::content))
+        .routes(routes!(files::get))
+        .routes(routes!(files::list, files::make))
+        .routes(routes!(files::results))
+        .routes(routes!(fx_rates::list, fx_rates::import))
         .routes(routes!(groups::get))
         .routes(routes!(groups::list, groups::enter))
         .routes(routes!(imports::import))
