@@ -10,6 +10,8 @@ mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod export;
+mod fx;
 mod import;
 mod imports;
 mod ledger;
@@ -18,6 +20,7 @@ pub mod openapi;
 mod out;
 mod pay;
 mod payouts;
+mod read_back;
 mod send;
 mod serve;
 mod statements;
@@ -86,7 +89,11 @@ enum Command {
     /// Close a month, approve and export its payouts
     #[command(subcommand)]
     Payouts(payouts::Command),
+    /// Import, fetch and list exchange rates
+    #[command(subcommand)]
+    Fx(fx::Command),
     /// Send partners their statements
+    /// List, look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off
@@ -194,6 +201,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Balances(arguments) => balances::run(&config, &arguments).await,
         Command::Ledger(command) => ledger::run(&config, command).await,
         Command::Payouts(command) => payouts::run(&config, command).await,
+        Command::Fx(command) => fx::run(&config, command).await,
         Command::Statements(command) => statements::run(&config, command).await,
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,

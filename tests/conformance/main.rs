@@ -4,12 +4,15 @@
 
 #[path = "../support/golden.rs"]
 mod cases;
+#[path = "../support/fake_stripe/mod.rs"]
+mod fake_stripe;
 mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
 mod balances;
 mod changes;
+mod fates;
 mod golden;
 mod intake;
 mod ledger;
@@ -20,6 +23,8 @@ mod plans;
 mod property;
 mod schema;
 mod tiers;
+mod transfer_events;
+mod transfers;
 mod verify;
 mod worker;
 

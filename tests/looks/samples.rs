@@ -125,7 +125,7 @@ impl Sample {
         let previous = self.opening.map(|closing| Previous {
             sha256: "3f1c2e9a7b5d4c6e8f0a1b2c3d4e5f60718293a4b5c6d7e8f9012a3b4c5d6e7f".to_owned(),
             closing,
-            on_hold: vec![Held { until: NaiveDate::from_ymd_opt(2026, 10, 20).unwrap(), amount: closing }],
+            on_hold: vec![Held { until: NaiveDate::from_ymd_opt(2026, 10, 20).unwrap(), amount: 0 }],
         });
         let refused = (0..self.refused).map(|number| Refused {
             payment: format!("pay_{:032}", 90 + number),
