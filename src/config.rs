@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::fx::DAILY;
 use crate::mail::rate;
 use crate::stripe_api::{Keys, Options};
 
@@ -66,6 +67,7 @@ struct File {
     smtp_ca: Option<Secret>,
     smtp_rate: Option<u32>,
     public_url: Option<String>,
+    fx_url: Option<String>,
     api_rate_limit: Option<u32>,
     log: Option<String>,
 }
@@ -118,6 +120,8 @@ pub struct Config {
     pub smtp_rate: u32,
     /// Where this service is reached from outside.
     pub public_url: String,
+    /// Where the daily exchange rates are; none where they are not fetched.
+    pub fx_url: Option<String>,
     /// Requests a second that each API key may make, twice as many at once; 0 for any number.
     pub api_rate_limit: u32,
     /// Log filter, if one was chosen.
@@ -153,6 +157,9 @@ pub enum ConfigError {
     /// The address from outside is none.
     #[error("PUBLIC_URL is {0:?}: expected an address that begins with https:// (or http://)")]
     PublicUrl(String),
+    /// The address of exchange rates is none.
+    #[error("{0}. Expected an address of the European Central Bank's format, or off")]
+    FxUrl(crate::fx::fetch::FetchError),
     /// The rate limit is none.
     #[error("API_RATE_LIMIT is {0:?}: expected a number of requests a second, or 0 for any number")]
     RateLimit(String),
@@ -214,6 +221,11 @@ impl Config {
         if !public_url.starts_with("http://") && !public_url.starts_with("https://") {
             return Err(ConfigError::PublicUrl(public_url));
         }
+        let fx_url = environment("FX_URL").or(file.fx_url).unwrap_or_else(|| DAILY.to_owned());
+        let fx_url = Some(fx_url.trim().to_owned()).filter(|url| !matches!(url.as_str(), "" | "off"));
+        if let Some(url) = &fx_url {
+            crate::fx::fetch::parsed(url).map_err(ConfigError::FxUrl)?;
+        }
         let api_rate_limit = match environment("API_RATE_LIMIT") {
             Some(text) => text.parse().map_err(|_| ConfigError::RateLimit(text))?,
             None => file.api_rate_limit.unwrap_or(DEFAULT_RATE_LIMIT),
@@ -259,6 +271,7 @@ impl Config {
             smtp_ca: secret(None, "SMTP_CA", file.smtp_ca)?,
             smtp_rate,
             public_url: public_url.trim_end_matches('/').to_owned(),
+            fx_url,
             api_rate_limit,
             log,
             file: path,
@@ -335,6 +348,7 @@ mod tests {
         assert_eq!(config.log.as_deref(), Some("debug"));
         assert_eq!(config.database_url, DEFAULT_DATABASE);
         assert_eq!(config.public_url, "http://127.0.0.1:1");
+        assert_eq!(config.fx_url.as_deref(), Some(DAILY));
     }
 
     #[test]
@@ -347,6 +361,20 @@ mod tests {
         assert_eq!(config.stripe_webhook_secret.as_ref().unwrap().reveal(), "whsec_from_a_file");
         let printed = format!("{config:?}");
         assert!(!printed.contains("whsec") && !printed.contains("rk_live"), "{printed}");
+    }
+
+    #[test]
+    fn exchange_rates_come_from_elsewhere_or_not_at_all() {
+        let url =
+            |toml: &str, variables: &[(&str, &str)]| load(toml, variables, &ServeFlags::default()).map(|c| c.fx_url);
+        assert_eq!(url("", &[("FX_URL", "off")]).unwrap(), None);
+        assert_eq!(url("fx_url = \"\"", &[]).unwrap(), None);
+        assert_eq!(
+            url("fx_url = \"off\"", &[("FX_URL", "http://x/a.xml")]).unwrap().as_deref(),
+            Some("http://x/a.xml")
+        );
+        let wrong = url("", &[("FX_URL", "ftp://x")]).unwrap_err().to_string();
+        assert!(wrong.contains("FX_URL") && wrong.contains("https://"), "{wrong}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod clicks;
 pub mod events;
 pub mod evidence;
+pub mod fx;
 pub mod imports;
 pub mod keys;
 pub mod leads;

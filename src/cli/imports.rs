@@ -86,7 +86,8 @@ async fn import(context: &Context, file: &ImportFile, arguments: &Arguments) -> 
     Ok(imported)
 }
 
-fn load(file: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
+/// A file and its name; `-` is standard input.
+pub(super) fn load(file: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
     if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map_err(Failure::system("cannot read standard input"))?;

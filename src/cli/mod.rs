@@ -10,6 +10,8 @@ mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod export;
+mod fx;
 mod import;
 mod imports;
 mod ledger;
@@ -19,6 +21,7 @@ mod out;
 mod partner;
 mod pay;
 mod payouts;
+mod read_back;
 mod send;
 mod serve;
 mod statements;
@@ -87,7 +90,11 @@ enum Command {
     /// Close a month, approve and export its payouts
     #[command(subcommand)]
     Payouts(payouts::Command),
+    /// Import, fetch and list exchange rates
+    #[command(subcommand)]
+    Fx(fx::Command),
     /// Send partners their statements
+    /// List, look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off
@@ -198,6 +205,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Balances(arguments) => balances::run(&config, &arguments).await,
         Command::Ledger(command) => ledger::run(&config, command).await,
         Command::Payouts(command) => payouts::run(&config, command).await,
+        Command::Fx(command) => fx::run(&config, command).await,
         Command::Statements(command) => statements::run(&config, command).await,
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Partner(command) => partner::run(&config, command).await,

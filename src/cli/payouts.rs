@@ -1,14 +1,13 @@
 //! `payouts`: the monthly batch, from the close to the bank.
 
-use std::io::Write;
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::context::{Context, Which};
+use super::export::{self, Export};
 use super::out::{note, outln};
 use super::pay::{self, Pay};
+use super::read_back::{self, ReadBack};
 use super::table::{self, Align, Rows, many, moment};
 use crate::config::Config;
 use crate::domain::calendar::Month;
@@ -16,9 +15,8 @@ use crate::domain::currency::Currency;
 use crate::domain::money::decimal_text;
 use crate::payouts::batch::{self, Done, Paid, PayoutError};
 use crate::payouts::closing;
-use crate::payouts::generic;
 use crate::payouts::outcome::{self, InFile};
-use crate::payouts::rows::generic_rows;
+use crate::payouts::totals::{self, Totals};
 use crate::program::valid;
 use crate::store::batches::{self, Batch};
 use crate::store::payouts::{self, Payout};
@@ -46,11 +44,12 @@ pub enum Command {
     /// Cancel a payout that has not left: its money is free for the next batch
     #[command(after_help = "Example:\n  commission-bridge payouts cancel po_… --reason 'wrong account'")]
     Cancel(Cancel),
-    /// Write a batch as a file
-    #[command(
-        after_help = "Example:\n  commission-bridge payouts export 2026-10 --format generic --output payouts.csv"
-    )]
+    /// Write a batch as a file for bookkeepers, or make its payment files
+    #[command(after_help = "Example:\n  commission-bridge payouts export 2026-10 --format sepa --output files/")]
     Export(Export),
+    /// Read what a bank or service says became of a batch's payouts. All or nothing
+    #[command(after_help = "Example:\n  commission-bridge payouts read-back 2026-10 status.xml --format pain002")]
+    ReadBack(ReadBack),
 }
 
 #[derive(Debug, Args)]
@@ -124,26 +123,6 @@ pub struct Cancel {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// One row for each payout, with all that a bookkeeper asks for
-    Generic,
-}
-
-#[derive(Debug, Args)]
-pub struct Export {
-    /// The batch, by its id or month
-    batch: String,
-    /// The file's format
-    #[arg(long, value_enum, default_value = "generic")]
-    format: Format,
-    /// Write to a file instead of standard output
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-    #[command(flatten)]
-    which: Which,
-}
-
 impl From<PayoutError> for Failure {
     fn from(error: PayoutError) -> Self {
         match error {
@@ -161,7 +140,8 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::Pay(arguments) => pay::run(config, &arguments).await,
         Command::MarkPaid(arguments) => mark_paid(config, &arguments).await,
         Command::Cancel(arguments) => cancel(config, &arguments).await,
-        Command::Export(arguments) => export(config, &arguments).await,
+        Command::Export(arguments) => export::run(config, &arguments).await,
+        Command::ReadBack(arguments) => read_back::run(config, &arguments).await,
     }
 }
 
@@ -263,10 +243,14 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
 pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Failure> {
     let mut tx = context.db.read().await?;
     let payouts = payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
+    let settings = context.db.terms(&mut tx, context.workspace).await?.current_settings();
+    let totals = totals::of_batch(&mut tx, context.workspace, &settings, batch).await?;
+    tx.rollback().await?;
     if json {
         let list: Vec<serde_json::Value> = payouts.iter().map(Payout::json).collect();
         let mut value = batch.json();
         value["payouts"] = list.into();
+        value["totals"] = totals_json(&totals);
         return table::print_json(&value);
     }
     outln!("Batch {} · {} · {}", batch.batch_id, batch.month, batch.status);
@@ -305,26 +289,56 @@ pub async fn show(context: &Context, batch: &Batch, json: bool) -> Result<(), Fa
         ]);
     }
     table.print();
+    for line in totals_in_words(&totals) {
+        outln!("{line}");
+    }
     Ok(())
 }
 
-async fn export(config: &Config, arguments: &Export) -> Result<(), Failure> {
-    let context = Context::open(config, &arguments.which).await?;
-    context.say_book(&arguments.which);
-    let Format::Generic = arguments.format;
-    let mut tx = context.db.read().await?;
-    let batch = batch::find(&mut tx, context.workspace, context.mode, &arguments.batch).await?;
-    let payouts = payouts::of_batch(&mut tx, context.workspace, &batch.batch_id).await?;
-    tx.rollback().await?;
-    let rows = generic_rows(&batch, &payouts)?;
-    if let Some(path) = &arguments.output {
-        let what = format!("cannot write {}", path.display());
-        let file = std::fs::File::create(path).map_err(Failure::system(what.clone()))?;
-        generic::write(&rows, file).map_err(Failure::system(what))?;
-        note!("{} written to {}", many(rows.len(), "payout"), path.display());
-    } else {
-        let mut out = std::io::stdout().lock();
-        generic::write(&rows, &mut out).and_then(|()| out.flush()).map_err(Failure::system("cannot write"))?;
+/// A line for each currency, and one for the base currency.
+pub fn totals_in_words(totals: &Totals) -> Vec<String> {
+    let mut lines = Vec::new();
+    for total in &totals.by_currency {
+        let currency = total.currency;
+        let count = many(usize::try_from(total.payouts).unwrap_or(0), "payout");
+        let mut line = format!("{count}, {} {currency}", decimal_text(total.amount, currency));
+        if total.returned != 0 {
+            line = format!("{line}, of which {} did not leave or came back", decimal_text(total.returned, currency));
+        }
+        if let (Some(base), Some(in_base)) = (totals.base, &total.in_base)
+            && base != currency
+        {
+            let amount = decimal_text(in_base.amount, base);
+            line = format!("{line} = {amount} {base} at {} of {} ({})", in_base.rate, in_base.day, in_base.source);
+        }
+        lines.push(line);
     }
-    Ok(())
+    match (totals.base, totals.in_base) {
+        (Some(base), Some(sum)) if totals.by_currency.iter().any(|total| total.currency != base) => {
+            lines.push(format!("in all {} {base}", decimal_text(sum, base)));
+        }
+        (Some(base), None) if !totals.by_currency.is_empty() => {
+            lines.push(format!("in all: not known in {base}, because a rate is missing (commission-bridge fx fetch)"));
+        }
+        _ => {}
+    }
+    lines
+}
+
+fn totals_json(totals: &Totals) -> serde_json::Value {
+    let by_currency = totals.by_currency.iter().map(|total| {
+        let in_base = total.in_base.as_ref();
+        serde_json::json!({
+            "currency": total.currency,
+            "payouts": total.payouts,
+            "amount": total.amount,
+            "returned": total.returned,
+            "in_base": in_base.map(|in_base| in_base.amount),
+            "rate": in_base.map(|in_base| in_base.rate.to_string()),
+            "rate_day": in_base.map(|in_base| in_base.day),
+            "rate_source": in_base.map(|in_base| in_base.source.clone()),
+        })
+    });
+    let by_currency: Vec<serde_json::Value> = by_currency.collect();
+    serde_json::json!({ "by_currency": by_currency, "base_currency": totals.base, "in_base": totals.in_base })
 }

@@ -13,6 +13,8 @@ use super::context::find_workspace;
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
+use crate::fx::daily::Daily;
+use crate::fx::fetch::Fetcher;
 use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
@@ -45,7 +47,7 @@ pub struct Service {
     paying: tokio::task::JoinHandle<()>,
     writer: tokio::task::JoinHandle<()>,
     click_writers: tokio::task::JoinSet<()>,
-    mail: Option<tokio::task::JoinHandle<()>>,
+    beside: tokio::task::JoinSet<()>,
 }
 
 impl Service {
@@ -65,15 +67,19 @@ impl Service {
             paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,
             click_writers,
-            mail: None,
+            beside: tokio::task::JoinSet::new(),
             stop,
         }
     }
 
+    /// Has something further done until the service ends.
+    pub fn beside<W: Future<Output = ()> + Send + 'static>(&mut self, work: impl FnOnce(CancellationToken) -> W) {
+        self.beside.spawn(work(self.stop.clone()));
+    }
+
     /// Sends mail, too.
     pub fn send_mail(&mut self, mailer: Mailer) {
-        let stop = self.stop.clone();
-        self.mail = Some(tokio::spawn(async move { mailer.run(stop).await }));
+        self.beside(|stop| async move { mailer.run(stop).await });
     }
 
     /// Waits until the endpoint ends by itself, which it does only when something is wrong.
@@ -88,11 +94,9 @@ impl Service {
             let _ = self.http.await;
             let _ = self.writer.await;
             self.click_writers.join_all().await;
+            self.beside.join_all().await;
             let _ = self.worker.await;
             let _ = self.paying.await;
-            if let Some(mail) = self.mail {
-                let _ = mail.await;
-            }
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             tracing::warn!("some connections did not end in time; everything acknowledged is stored");
@@ -120,10 +124,20 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
     let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
     let limits = Limits::per_second(config.api_rate_limit);
+    let rates = config.fx_url.clone().map(|url| Daily {
+        db: db.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        url,
+        fetcher: Fetcher::default(),
+    });
     let settings = Settings { secrets, limits, public_url: url, setup, stripe };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
+    if let Some(rates) = rates {
+        service.beside(|stop| async move { rates.run(stop).await });
+    }
     tracing::info!(%address, "serving");
     tokio::select! {
         ended = service.failed() => ended.map_err(Failure::system("the webhook endpoint ended"))?,

@@ -12,7 +12,7 @@ use crate::domain::money::decimal_text;
 use crate::domain::terms::Method;
 
 /// The columns, in order. Files name them; they are stable.
-pub const COLUMNS: [&str; 29] = [
+pub const COLUMNS: [&str; 33] = [
     "payout_id",
     "period_start",
     "period_end",
@@ -42,6 +42,10 @@ pub const COLUMNS: [&str; 29] = [
     "settled_at",
     "failure_reason",
     "external_id",
+    "paid_currency",
+    "paid_amount",
+    "fx_rate",
+    "fx_day",
 ];
 
 /// The longest reference that every way to pay can carry.
@@ -108,6 +112,14 @@ pub struct GenericRow {
     pub failure_reason: Option<String>,
     /// The other side's id (`tr_…`).
     pub external_id: Option<String>,
+    /// In what it leaves.
+    pub paid_currency: Currency,
+    /// What leaves, in minor units of that.
+    pub paid_amount: i64,
+    /// Units of the paid currency for one of the ledger's, where they differ.
+    pub fx_rate: Option<String>,
+    /// The day for which the rate was published.
+    pub fx_day: Option<String>,
 }
 
 /// Writes the columns' names and a line for each row.
@@ -156,6 +168,10 @@ impl GenericRow {
             moment(self.settled_at),
             optional(self.failure_reason.as_ref()),
             optional(self.external_id.as_ref()),
+            self.paid_currency.to_string(),
+            decimal_text(self.paid_amount, self.paid_currency),
+            self.fx_rate.clone().unwrap_or_default(),
+            self.fx_day.clone().unwrap_or_default(),
         ]
     }
 }
@@ -209,6 +225,10 @@ mod tests {
             settled_at: None,
             failure_reason: None,
             external_id: Some("tr_1".to_owned()),
+            paid_currency: "eur".parse().unwrap(),
+            paid_amount: 107_583,
+            fx_rate: Some("0.8641548566".to_owned()),
+            fx_day: Some("2026-10-30".to_owned()),
         }
     }
 

@@ -13,4 +13,5 @@ pub mod outcome;
 pub mod readback;
 pub mod results;
 pub mod rows;
+pub mod totals;
 pub mod transfers;

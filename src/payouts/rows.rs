@@ -53,6 +53,10 @@ fn row(batch: &Batch, payout: &Payout) -> Result<GenericRow, StoreError> {
         settled_at: payout.settled_at(),
         failure_reason: payout.failure_reason.clone().or_else(|| payout.reason.clone()),
         external_id: payout.external_id.clone(),
+        paid_currency: payout.paid_currency()?,
+        paid_amount: payout.paid_amount,
+        fx_rate: payout.fx_rate.clone(),
+        fx_day: payout.fx_day.clone(),
     })
 }
 

@@ -29,6 +29,19 @@ pub struct KnownRate {
     pub entered_at: Time,
 }
 
+impl KnownRate {
+    /// As in the API and on the command line.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "day": self.day,
+            "currency": self.currency,
+            "per_euro": self.per_euro.to_string(),
+            "source": self.source,
+            "entered_at": self.entered_at,
+        })
+    }
+}
+
 #[derive(FromRow)]
 struct Row {
     day: String,

@@ -555,3 +555,34 @@ pub async fn made_of(tx: &mut Tx, workspace: WorkspaceId, after: &str, limit: i6
         .await?
     }))
 }
+
+/// What a batch pays in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Sum {
+    /// Of what, as it is written.
+    pub currency: String,
+    /// How many payouts.
+    pub payouts: i64,
+    /// Their sum, in minor units.
+    pub amount: i64,
+    /// What came back of it, or never left.
+    pub returned: i64,
+}
+
+/// What a batch pays, by the ledger's currencies.
+pub async fn sums(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<Vec<Sum>, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT currency, COUNT(*) AS payouts, CAST(SUM(amount) AS BIGINT) AS amount,
+                    CAST(SUM(returned) AS BIGINT) AS returned
+             FROM payouts
+             WHERE workspace_id = $1 AND batch_id = $2 AND status <> 'blocked'
+             GROUP BY currency
+             ORDER BY currency",
+        )
+        .bind(workspace.0)
+        .bind(batch_id)
+        .fetch_all(conn)
+        .await?
+    }))
+}

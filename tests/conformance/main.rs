@@ -7,12 +7,16 @@ mod cases;
 #[path = "../support/fake_stripe/mod.rs"]
 mod fake_stripe;
 mod harness;
+#[path = "../support/smtp.rs"]
+mod smtp;
 
 mod balances;
 mod changes;
+mod fates;
 mod golden;
 mod intake;
 mod ledger;
+mod mail;
 mod merchant;
 mod payouts;
 mod plans;

@@ -19,6 +19,7 @@ use crate::domain::calendar::Month;
 use crate::payouts::batch::{self, Paid, PayoutError};
 use crate::payouts::generic;
 use crate::payouts::rows::generic_rows;
+use crate::payouts::totals::{self, Total, Totals};
 use crate::payouts::transfers;
 use crate::program::valid;
 use crate::store::api_keys::Role;
@@ -54,6 +55,65 @@ pub(super) struct Batch {
     #[schema(value_type = Option<Object>)]
     paused: Option<Value>,
     paid_at: Option<DateTime<Utc>>,
+}
+
+/// A month's payouts, and what they add up to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct BatchWithTotals {
+    #[serde(flatten)]
+    batch: Batch,
+    /// What it pays, by the ledger's currencies.
+    totals: Vec<BatchTotal>,
+    /// The workspace's base currency, if it has one.
+    #[schema(example = "eur")]
+    base_currency: Option<String>,
+    /// What it pays in the base currency, in minor units; null where a rate is missing.
+    total_in_base: Option<i64>,
+}
+
+/// What a batch pays in one currency; amounts in minor units.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct BatchTotal {
+    #[schema(example = "usd")]
+    currency: String,
+    /// How many payouts.
+    payouts: i64,
+    amount: i64,
+    /// What came back of it, or never left.
+    returned: i64,
+    /// The amount in the base currency; null where no rate is known.
+    in_base: Option<i64>,
+    /// Units of the base currency for one of this.
+    #[schema(example = "0.8641548566")]
+    rate: Option<String>,
+    /// The day for which the rate was published.
+    #[schema(example = "2026-10-30")]
+    rate_day: Option<String>,
+    rate_source: Option<String>,
+}
+
+impl BatchWithTotals {
+    fn of(batch: &stored::Batch, totals: &Totals) -> Self {
+        let total = |total: &Total| {
+            let in_base = total.in_base.as_ref();
+            BatchTotal {
+                currency: total.currency.to_string(),
+                payouts: total.payouts,
+                amount: total.amount,
+                returned: total.returned,
+                in_base: in_base.map(|in_base| in_base.amount),
+                rate: in_base.map(|in_base| in_base.rate.to_string()),
+                rate_day: in_base.map(|in_base| in_base.day.to_string()),
+                rate_source: in_base.map(|in_base| in_base.source.clone()),
+            }
+        };
+        Self {
+            batch: batch.into(),
+            totals: totals.by_currency.iter().map(total).collect(),
+            base_currency: totals.base.map(|base| base.to_string()),
+            total_in_base: totals.in_base,
+        }
+    }
 }
 
 /// A month to close.
@@ -190,12 +250,14 @@ pub(super) async fn close(State(app): State<App>, caller: Caller, post: Post<New
 #[utoipa::path(
     get, path = "/v1/batches/{batch}", tag = "payouts", operation_id = "get_batch",
     params(("batch" = String, Path, description = "`bat_…`, or the month", example = "2026-10")),
-    responses((status = 200, description = "The batch", body = Batch))
+    responses((status = 200, description = "The batch", body = BatchWithTotals))
 )]
 pub(super) async fn get(State(app): State<App>, caller: Caller, At(name): At<String>) -> Result<Response, Problem> {
     let mut tx = app.db.read().await?;
     let found = batch::find(&mut tx, caller.workspace(), caller.mode(), &name).await?;
-    object(StatusCode::OK, &Batch::from(&found))
+    let settings = app.db.terms(&mut tx, caller.workspace()).await?.current_settings();
+    let totals = totals::of_batch(&mut tx, caller.workspace(), &settings, &found).await?;
+    object(StatusCode::OK, &BatchWithTotals::of(&found, &totals))
 }
 
 /// A batch's payouts

@@ -11,6 +11,8 @@ mod customers;
 mod enrollments;
 mod entries;
 mod events;
+mod files;
+mod fx_rates;
 mod groups;
 mod imports;
 mod leads;
@@ -24,6 +26,7 @@ mod programs;
 mod reviews;
 mod shapes;
 mod simulate;
+mod statements;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -105,6 +108,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::list))
         .routes(routes!(events::replay))
         .routes(routes!(events::replay_failed))
+        .routes(routes!(files::content))
+        .routes(routes!(files::get))
+        .routes(routes!(files::list, files::make))
+        .routes(routes!(files::results))
+        .routes(routes!(fx_rates::list, fx_rates::import))
         .routes(routes!(groups::get))
         .routes(routes!(groups::list, groups::enter))
         .routes(routes!(imports::import))
@@ -135,6 +143,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reviews::reject))
         .routes(routes!(reviews::restore))
         .routes(routes!(simulate::simulate))
+        .routes(routes!(statements::csv))
+        .routes(routes!(statements::document))
+        .routes(routes!(statements::get))
+        .routes(routes!(statements::list))
+        .routes(routes!(statements::page_of))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove_secret))
