@@ -49,7 +49,9 @@ fn a_partner_opens_an_account_by_a_link(home: &mut Home) {
     assert_eq!((fake.books().accounts.len(), account.email.as_deref()), (1, Some("pay@acme.example")));
     assert_eq!(account.metadata["partner_key"], "acme");
     // Back without having finished.
-    assert!(server.get(&format!("{path}/back")).headers.contains(&format!("location: http://{}{path}", server.address)));
+    assert!(
+        server.get(&format!("{path}/back")).headers.contains(&format!("location: http://{}{path}", server.address))
+    );
     let page = server.get(&path);
     assert!(page.body.contains("Something is still missing") && page.body.contains("external account"), "{page:?}");
     let mut account = fake.books().accounts["acct_000001"].clone();
@@ -67,7 +69,8 @@ fn a_partner_opens_an_account_by_a_link(home: &mut Home) {
     assert_eq!(log.json()["data"].as_array().unwrap().len(), 1, "{log:?}");
     // A link of the API leads to the same account.
     let bearer = format!("Bearer {key}");
-    let made = ask(&server.address, "POST", "/v1/partners/acme/onboarding", &[("authorization", &bearer)], b"").unwrap();
+    let made =
+        ask(&server.address, "POST", "/v1/partners/acme/onboarding", &[("authorization", &bearer)], b"").unwrap();
     assert_eq!(made.status, 201, "{made:?}");
     let other = path_of(made.json()["url"].as_str().unwrap());
     assert!(server.get(&other).body.contains("You are ready to be paid"));
