@@ -8,6 +8,8 @@ mod harness;
 
 mod balances;
 mod changes;
+mod files;
+mod fx;
 mod golden;
 mod intake;
 mod ledger;
