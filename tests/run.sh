@@ -29,6 +29,10 @@ fi
 # The script for merchants' pages is tested in a browser; CHROMIUM may name one that is installed under another name.
 command -v "${CHROMIUM:-chromium}" >/dev/null || install chromium
 
+# Mail is received by a server of its own; SMTP_PYTHON may name a Python that has aiosmtpd.
+"${SMTP_PYTHON:-/usr/bin/python3}" -c 'import aiosmtpd' 2>/dev/null || install python3-aiosmtpd
+command -v openssl >/dev/null || install openssl
+
 # PostgreSQL refuses to run as root.
 as_server=()
 home=$(mktemp -d "${TMPDIR:-/tmp}/commission-bridge-test.XXXXXX")

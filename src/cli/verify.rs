@@ -41,6 +41,7 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
             "customers": report.customers,
             "payments": report.payments,
             "entries": report.entries,
+            "statements": report.statements,
             "waiting": report.waiting,
             "parked": report.parked,
             "events": {

@@ -14,6 +14,7 @@ use crate::statements::{self, Merchant, Reader};
 use crate::store::batches::{self, Batch};
 use crate::store::mails::{self, Kind, Mail};
 use crate::store::payouts::{self, Payout};
+use crate::store::statements as frozen;
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, workspaces};
 
 /// Why a mail cannot be written.
@@ -47,10 +48,17 @@ pub async fn content(
     let key = workspaces::key(tx, workspace).await?;
     let merchant = Merchant::of(&settings.mail, &key, mail.mode == Mode::Test);
     match mail.kind {
-        Kind::Statement => Err(RenderError::Missing(mail.object_id.clone())),
+        Kind::Statement => {
+            let frozen = frozen::frozen(tx, workspace, mail.mode, &mail.object_id).await?;
+            let frozen = frozen.ok_or_else(|| RenderError::Missing(mail.object_id.clone()))?;
+            let statement = &frozen.statement;
+            let reader = reader(terms, &settings, &statement.partner, &statement.partner_name);
+            Ok(templates::statement(&merchant, &reader, &frozen)?)
+        }
         Kind::PayoutSent | Kind::ActionNeeded => {
             let (payout, batch) = payout_and_batch(tx, workspace, &mail.object_id).await?;
-            let reader = reader(terms, &settings, &payout);
+            let then: Profile = serde_json::from_str(&payout.profile).unwrap_or_default();
+            let reader = reader(terms, &settings, &payout.partner_key, &then.name);
             let month = month_of(&batch)?;
             Ok(match mail.kind {
                 Kind::PayoutSent => templates::payout_sent(&merchant, &reader, &sent(&payout, month, mail)?)?,
@@ -78,12 +86,13 @@ async fn payout_and_batch(
     Ok((payout, batch))
 }
 
-/// The payout's partner: by the name that they have now, or had then.
-fn reader(terms: &Terms, settings: &Settings, payout: &Payout) -> Reader {
-    let then: Profile = serde_json::from_str(&payout.profile).unwrap_or_default();
-    let profile = terms.partners.get(&payout.partner_key).map_or(&then, |partner| &partner.profile);
-    let name = if profile.name.trim().is_empty() { &payout.partner_key } else { &profile.name };
-    Reader { name: name.clone(), locale: profile.locale.clone(), time_zone: settings.time_zone }
+/// The partner who reads it: by the name that they have now, or had then, or their key.
+fn reader(terms: &Terms, settings: &Settings, partner: &str, name_then: &str) -> Reader {
+    let profile = terms.partners.get(partner).map(|partner| &partner.profile);
+    let name_now = profile.map_or("", |profile| profile.name.as_str());
+    let name = [name_now, name_then, partner].into_iter().find(|name| !name.trim().is_empty()).unwrap_or(partner);
+    let locale = profile.and_then(|profile| profile.locale.clone());
+    Reader { name: name.to_owned(), locale, time_zone: settings.time_zone }
 }
 
 fn month_of(batch: &Batch) -> Result<Month, StoreError> {

@@ -1,5 +1,6 @@
 //! Partner statements: freezing them at the close, and how every mail and page to partners and owner looks.
 
+pub mod draft;
 pub mod freeze;
 pub mod local;
 pub mod mail;
@@ -12,6 +13,7 @@ use chrono_tz::Tz;
 
 use crate::domain::currency::Currency;
 use crate::domain::statement::Converted;
+use crate::domain::terms::Terms;
 use local::{Local, code};
 
 pub use freeze::{FreezeContext, FreezeError, freeze};
@@ -79,4 +81,17 @@ fn capital(text: &str) -> String {
 fn rate(local: &Local, from: Currency, into: &Converted) -> String {
     let day = into.day.parse().map_or_else(|_| into.day.clone(), |day| local.date(day));
     format!("1 {} = {} {} ({}, {day})", code(from), local.plain(&into.rate), code(into.currency), into.source)
+}
+
+impl Reader {
+    /// A partner, as the terms know them now.
+    pub fn of(terms: &Terms, partner: &str) -> Self {
+        let profile = terms.partners.get(partner).map(|partner| &partner.profile);
+        let name = profile.map(|profile| profile.name.as_str()).filter(|name| !name.trim().is_empty());
+        Self {
+            name: name.unwrap_or(partner).to_owned(),
+            locale: profile.and_then(|profile| profile.locale.clone()),
+            time_zone: terms.current_settings().time_zone,
+        }
+    }
 }

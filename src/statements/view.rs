@@ -1,15 +1,23 @@
 //! A statement in words and local figures, as mail, text and page show it.
 
+use chrono::Datelike;
+
 use super::local::Local;
 use super::words;
+use crate::domain::calendar::Month;
 use crate::domain::entry::{Component, EntryKind};
-use crate::domain::statement::{Converted, Frozen, Line, PayoutPart, Refused, Statement};
+use crate::domain::statement::{Converted, Frozen, Held, Line, PayoutPart, Refused, Statement};
+
+/// So many days of becoming available are listed by themselves.
+const MOST_DAYS: usize = 4;
 
 /// A statement as it is shown.
 pub(super) struct View {
     pub(super) month: String,
     pub(super) partner: String,
     pub(super) hero: Hero,
+    /// How large the figure may be, so that it fits a phone: `short`, `medium` or `long`.
+    pub(super) size: &'static str,
     pub(super) blocked: Vec<Notice>,
     /// The six figures; the last is their sum.
     pub(super) figures: Vec<Pair>,
@@ -77,8 +85,6 @@ pub(super) struct Row {
     pub(super) is_negative: bool,
     /// Until when it is on hold, where it is.
     pub(super) hold_until: Option<String>,
-    /// What `explain` takes.
-    pub(super) reference: String,
 }
 
 /// A payment that earned nothing.
@@ -87,7 +93,6 @@ pub(super) struct RefusedRow {
     pub(super) date: String,
     pub(super) paid: String,
     pub(super) sentence: String,
-    pub(super) reference: String,
 }
 
 impl View {
@@ -96,18 +101,16 @@ impl View {
         let statement = &frozen.statement;
         let shown = statement.lines.len().min(most);
         let refused_shown = statement.refused.len().min(most);
+        let hero = hero(statement, local);
         Self {
             month: local.month(statement.month),
             partner: statement.partner_name.clone(),
-            hero: hero(statement, local),
+            size: size(&hero.figure),
+            hero,
             blocked: statement.payouts.iter().filter_map(|payout| notice(statement, payout, local)).collect(),
             figures: figures(statement, local),
             parts: parts(statement, local),
-            held: statement
-                .on_hold
-                .iter()
-                .map(|held| Pair::new(local.date(held.until), local.money(held.amount, statement.currency)))
-                .collect(),
+            held: held(statement, local),
             rows: statement.lines[..shown].iter().map(|line| row(statement, line, local)).collect(),
             more: statement.lines.len() - shown,
             refused: statement.refused[..refused_shown].iter().map(|one| refused(statement, one, local)).collect(),
@@ -121,12 +124,21 @@ impl View {
     }
 }
 
+/// By its length.
+pub(super) fn size(figure: &str) -> &'static str {
+    match figure.chars().count() {
+        0..=13 => "short",
+        14..=18 => "medium",
+        _ => "long",
+    }
+}
+
 fn hero(statement: &Statement, local: &Local) -> Hero {
     let paying: Vec<&PayoutPart> = statement.payouts.iter().filter(|payout| payout.amount > 0).collect();
     let money = |amount| local.money(amount, statement.currency);
     match paying.first() {
         Some(payout) => Hero {
-            label: "Payout",
+            label: "To be paid out",
             figure: money(statement.to_be_paid),
             detail: Some(if paying.len() == 1 {
                 how(statement, payout, local)
@@ -208,6 +220,27 @@ fn parts(statement: &Statement, local: &Local) -> Vec<Pair> {
     parts
 }
 
+/// Day by day where there are few, else month by month, which is how they are paid.
+fn held(statement: &Statement, local: &Local) -> Vec<Pair> {
+    let money = |amount| local.money(amount, statement.currency);
+    if statement.on_hold.len() <= MOST_DAYS {
+        let day = |held: &Held| Pair::new(local.date(held.until), money(held.amount));
+        return statement.on_hold.iter().map(day).collect();
+    }
+    let same_month = |a: &Held, b: &Held| (a.until.year(), a.until.month()) == (b.until.year(), b.until.month());
+    let month = |days: &[Held]| {
+        let (first, last) = (days.first()?, days.last()?);
+        let span = if first == last {
+            local.date(first.until)
+        } else {
+            format!("{} to {}", local.date(first.until), local.date(last.until))
+        };
+        let sum: i128 = days.iter().map(|held| i128::from(held.amount)).sum();
+        Some(Pair::new(span, money(i64::try_from(sum).ok()?)))
+    };
+    statement.on_hold.chunk_by(same_month).filter_map(month).collect()
+}
+
 fn row(statement: &Statement, line: &Line, local: &Local) -> Row {
     let date = local.day(line.date);
     let is_earned = line.kind == EntryKind::Accrual;
@@ -216,7 +249,7 @@ fn row(statement: &Statement, line: &Line, local: &Local) -> Row {
         _ => String::new(),
     };
     let base = line.base.map(|base| local.money(base, statement.currency));
-    let note = note(line);
+    let note = note(line, local);
     let arithmetic = match (&line.rate, &base) {
         (Some(rate), Some(base)) => format!("{rate} of {base}"),
         (Some(rate), None) => rate.clone(),
@@ -238,15 +271,19 @@ fn row(statement: &Statement, line: &Line, local: &Local) -> Row {
         amount: local.money(line.amount, statement.currency),
         is_negative: line.amount < 0,
         hold_until: holds.then(|| local.day(line.hold_until)),
-        reference: line.payment.clone().or_else(|| line.payout.clone()).unwrap_or_default(),
     }
 }
 
-fn note(line: &Line) -> String {
-    match (&line.note, line.component) {
-        (Some(note), _) => note.clone(),
-        (None, Component::Level2) => "earned by a partner you brought".to_owned(),
-        (None, _) => String::new(),
+fn note(line: &Line, local: &Local) -> String {
+    let month = || line.reason.as_deref().and_then(|month| month.parse::<Month>().ok()).map(|month| local.month(month));
+    match (&line.note, line.kind, line.component) {
+        (Some(note), ..) => note.clone(),
+        (None, EntryKind::Payout | EntryKind::PayoutReturn, _) => {
+            month().map(|of| format!("for {of}")).unwrap_or_default()
+        }
+        (None, EntryKind::Carry, _) => "less than can be paid out".to_owned(),
+        (None, EntryKind::Accrual, Component::Level2) => "earned by a partner you brought".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -256,6 +293,5 @@ fn refused(statement: &Statement, one: &Refused, local: &Local) -> RefusedRow {
         date: local.day(one.date),
         paid: local.money(one.paid, statement.currency),
         sentence: one.sentence.clone(),
-        reference: one.payment.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! The words of statements: what a line is, why a payout is blocked and what to do, where money goes.
 
 use crate::domain::entry::{Component, EntryKind};
+use crate::domain::netting::Reason;
 use crate::domain::statement::Line;
 
 /// What a line is, in a few words.
@@ -68,68 +69,52 @@ pub struct Blocked {
     pub why: &'static str,
     /// What the partner can do about it; nothing where time or the merchant will.
     pub what_to_do: Option<&'static str>,
-    /// What the merchant can do about it.
-    pub for_the_owner: &'static str,
+    /// What the merchant can do about it; nothing where there is nothing to do.
+    pub for_the_owner: Option<&'static str>,
 }
 
 /// The reasons that payouts know. A reason of a later release is told as it is.
 pub fn blocked(reason: &str) -> Blocked {
-    let (title, why, what_to_do, for_the_owner) = match reason {
-        "nothing_due" => ("Nothing due", "Nothing became payable this month.", None, "Nothing to do."),
-        "negative_balance" => (
-            "Negative balance",
-            "More was taken back than earned. The next commissions make up for it.",
-            None,
-            "Nothing to do: the next commissions make up for it.",
-        ),
+    let (title, why, what_to_do) = match reason {
+        "nothing_due" => ("Nothing due", "Nothing became payable this month.", None),
+        "negative_balance" => {
+            ("Negative balance", "More was taken back than earned. The next commissions make up for it.", None)
+        }
         "on_hold" => (
             "Payouts on hold",
             "Your payouts are on hold. The balance is kept until they are released.",
             Some("Please get in touch with us."),
-            "Release the partner once whatever it was about is settled.",
         ),
         "no_method" => (
             "Payout details missing",
             "We do not know yet where to send your money. The balance is kept until we do.",
             Some("Please tell us how you would like to be paid."),
-            "Ask the partner how they want to be paid, and enter it.",
         ),
         "account_not_ready" => (
             "Account not ready",
             "Your account with the payment service cannot receive money yet. The balance is kept until it can.",
             Some("Please complete the details that the payment service asks for."),
-            "Send the partner an onboarding link.",
         ),
-        "below_minimum" => (
-            "Below the minimum",
-            "The balance is below the minimum payout. It is kept until it is reached.",
-            None,
-            "Nothing to do: it rolls over.",
-        ),
+        "below_minimum" => {
+            ("Below the minimum", "The balance is below the minimum payout. It is kept until it is reached.", None)
+        }
         "tax_form_missing" => (
             "Tax form missing",
             "We need a tax form from you before we can pay. The balance is kept until we have it.",
             Some("Please send us your tax form."),
-            "Ask the partner for the form, and enter it.",
         ),
         "rate_missing" => (
             "No rate of exchange",
-            "There is no rate of exchange to your currency yet. The balance is kept until there is.",
+            "There was no rate of exchange to your currency. The balance is kept until there is.",
             None,
-            "Import the rates: commission-bridge fx import FILE.",
         ),
         "currency_not_payable" => (
             "Currency not payable",
             "Your way to be paid does not carry this currency. The balance is kept.",
             Some("Please choose another currency or another way to be paid."),
-            "Agree on another currency or another way to pay.",
         ),
-        _ => (
-            "Not paid this month",
-            "This month's payout is blocked. The balance is kept.",
-            None,
-            "Look at the payout: commission-bridge payouts list.",
-        ),
+        _ => ("Not paid this month", "This month's payout is blocked. The balance is kept.", None),
     };
+    let for_the_owner = Reason::named(reason).and_then(Reason::remedy);
     Blocked { title, why, what_to_do, for_the_owner }
 }

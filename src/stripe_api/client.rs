@@ -28,6 +28,9 @@ impl Default for Options {
     }
 }
 
+/// So many calls may come at once.
+const BURST: NonZeroU32 = NonZeroU32::new(8).expect("eight is not zero");
+
 /// A way to Stripe with one secret key.
 pub struct Api {
     client: Client,
@@ -56,7 +59,8 @@ impl Api {
             builder = builder.url(format!("{}/", base.trim_end_matches('/')));
         }
         let client = builder.build().map_err(|error| BadKeys::Unusable(error.to_string()))?;
-        let limiter = NonZeroU32::new(options.per_second).map(|rate| RateLimiter::direct(Quota::per_second(rate)));
+        let quota = |rate: NonZeroU32| Quota::per_second(rate).allow_burst(rate.min(BURST));
+        let limiter = NonZeroU32::new(options.per_second).map(|rate| RateLimiter::direct(quota(rate)));
         Ok(Self { client, limiter, timeout: options.timeout })
     }
 

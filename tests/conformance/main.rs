@@ -4,21 +4,29 @@
 
 #[path = "../support/golden.rs"]
 mod cases;
+#[path = "../support/fake_stripe/mod.rs"]
+mod fake_stripe;
 mod harness;
+#[path = "../support/smtp.rs"]
+mod smtp;
 
 mod balances;
 mod changes;
+mod fates;
 mod files;
 mod fx;
 mod golden;
 mod intake;
 mod ledger;
+mod mail;
 mod merchant;
 mod payouts;
 mod plans;
 mod property;
 mod schema;
 mod tiers;
+mod transfer_events;
+mod transfers;
 mod verify;
 mod worker;
 

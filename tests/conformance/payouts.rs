@@ -26,7 +26,7 @@ crate::on_both_engines!(
 );
 
 impl World {
-    async fn close_month(&self, month: &str) -> Result<(Batch, Done), PayoutError> {
+    pub async fn close_month(&self, month: &str) -> Result<(Batch, Done), PayoutError> {
         let mut session = self.session().await;
         let (tx, by) = session.parts();
         let done = batch::close(tx, by, Mode::Live, month.parse().unwrap()).await?;
@@ -34,7 +34,7 @@ impl World {
         Ok(done)
     }
 
-    async fn approve(&self, month: &str) -> Result<(Batch, Done), PayoutError> {
+    pub async fn approve(&self, month: &str) -> Result<(Batch, Done), PayoutError> {
         let mut session = self.session().await;
         let (tx, by) = session.parts();
         let done = batch::approve(tx, by, Mode::Live, month).await?;
@@ -42,7 +42,7 @@ impl World {
         Ok(done)
     }
 
-    async fn mark_paid(&self, month: &str) -> Result<(Batch, usize), PayoutError> {
+    pub async fn mark_paid(&self, month: &str) -> Result<(Batch, usize), PayoutError> {
         let mut session = self.session().await;
         let (tx, by) = session.parts();
         let done = batch::mark_paid(tx, by, Mode::Live, month, &Paid::default()).await?;
@@ -50,30 +50,30 @@ impl World {
         Ok(done)
     }
 
-    async fn batches(&self) -> Vec<Batch> {
+    pub async fn batches(&self) -> Vec<Batch> {
         let mut tx = self.db.read().await.unwrap();
         batches::all(&mut tx, self.workspace, Mode::Live).await.unwrap()
     }
 
-    async fn payouts(&self, month: &str) -> Vec<Payout> {
+    pub async fn payouts(&self, month: &str) -> Vec<Payout> {
         let mut tx = self.db.read().await.unwrap();
         let batch = batch::find(&mut tx, self.workspace, Mode::Live, month).await.unwrap();
         payouts::of_batch(&mut tx, self.workspace, &batch.batch_id).await.unwrap()
     }
 
     /// The only payout of a month.
-    async fn payout(&self, month: &str) -> Payout {
+    pub async fn payout(&self, month: &str) -> Payout {
         let mut payouts = self.payouts(month).await;
         assert_eq!(payouts.len(), 1, "{payouts:?}");
         payouts.remove(0)
     }
 
-    async fn go_to(&self, at: Time) {
+    pub async fn go_to(&self, at: Time) {
         self.clock.advance(at - self.now());
         self.work().await;
     }
 
-    async fn is_proven(&self) {
+    pub async fn is_proven(&self) {
         let report = self.ledger.verify(self.workspace, |_| {}).await.unwrap();
         assert!(report.is_clean(), "{:#?}", report.differences);
         assert_eq!((report.waiting, report.parked, report.pending), (0, 0, 0));

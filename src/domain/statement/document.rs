@@ -157,10 +157,15 @@ fn parse(json: &[u8]) -> Result<Statement, Broken> {
     struct Version {
         format: String,
     }
-    serde_json::from_slice(json).map_err(|error| match serde_json::from_slice::<Version>(json) {
-        Ok(Version { format }) if format != FORMAT => Broken::Format(format),
-        _ => Broken::Unreadable(error.to_string()),
-    })
+    let read: Result<Statement, serde_json::Error> = serde_json::from_slice(json);
+    match read {
+        Ok(statement) if statement.format == FORMAT => Ok(statement),
+        Ok(statement) => Err(Broken::Format(statement.format)),
+        Err(error) => match serde_json::from_slice(json) {
+            Ok(Version { format }) if format != FORMAT => Err(Broken::Format(format)),
+            _ => Err(Broken::Unreadable(error.to_string())),
+        },
+    }
 }
 
 fn write(statement: &Statement) -> Result<Vec<u8>, serde_json::Error> {

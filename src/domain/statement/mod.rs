@@ -14,6 +14,8 @@
 mod chain;
 mod document;
 mod make;
+#[cfg(test)]
+mod tests;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;

@@ -19,12 +19,14 @@ mod leads;
 mod links;
 mod mails;
 mod partners;
+mod onboarding;
 mod payments;
 mod payouts;
 mod programs;
 mod reviews;
 mod shapes;
 mod simulate;
+mod statements;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -123,6 +125,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(mails::list))
         .routes(routes!(mails::retry))
         .routes(routes!(mails::send_statements))
+        .routes(routes!(onboarding::invite))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(payments::explain))
@@ -140,6 +143,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reviews::reject))
         .routes(routes!(reviews::restore))
         .routes(routes!(simulate::simulate))
+        .routes(routes!(statements::csv))
+        .routes(routes!(statements::document))
+        .routes(routes!(statements::get))
+        .routes(routes!(statements::list))
+        .routes(routes!(statements::page_of))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove_secret))

@@ -6,6 +6,7 @@
 mod customers;
 mod lines;
 mod payouts;
+mod statements;
 
 use super::Ledger;
 use crate::domain::Time;
@@ -21,6 +22,8 @@ pub struct Report {
     pub payments: u64,
     /// Entries whose digests were computed anew.
     pub entries: u64,
+    /// Statements held against the ledger.
+    pub statements: u64,
     /// Raw events read anew.
     pub events: u64,
     /// Customers that are due and were not compared: what they are owed may still change.
@@ -80,6 +83,7 @@ impl Ledger {
         verifying.all_customers(&progress).await?;
         verifying.all_entries().await?;
         verifying.all_payouts().await?;
+        verifying.all_statements().await?;
         Ok(verifying.report)
     }
 }

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::super::local::Local;
+use super::super::view::size;
 use super::super::{Merchant, Reader, RenderError, capital, words};
 use super::text;
 use super::{Frame, MailContent, Pair};
@@ -61,8 +62,10 @@ struct View {
     why: String,
     what_to_do: Option<String>,
     link: Option<String>,
+    button: &'static str,
     label: String,
     figure: String,
+    size: &'static str,
     pairs: Vec<Pair>,
     lines: Vec<String>,
     wrapped: Vec<String>,
@@ -99,7 +102,9 @@ pub fn action_needed(merchant: &Merchant, reader: &Reader, needed: &ActionNeeded
         why: told.why.to_owned(),
         what_to_do,
         link,
+        button: told.button,
         label: "Kept for you".to_owned(),
+        size: size(&figure),
         figure,
         lines: text::pairs(&pairs),
         pairs,
@@ -121,6 +126,7 @@ struct Told<'a> {
     why: &'static str,
     what_to_do: Option<&'static str>,
     said: Option<&'a str>,
+    button: &'static str,
 }
 
 impl<'a> Told<'a> {
@@ -129,7 +135,7 @@ impl<'a> Told<'a> {
             Trouble::Blocked(reason) => {
                 let words::Blocked { title, why, what_to_do, .. } = words::blocked(reason);
                 let subject = if what_to_do.is_some() { "Action needed for your payout" } else { "Your payout waits" };
-                Self { subject, title, why, what_to_do, said: None }
+                Self { subject, title, why, what_to_do, said: None, button: "Complete your details" }
             }
             Trouble::Failed(said) => Self {
                 subject: "Your payout failed",
@@ -138,6 +144,7 @@ impl<'a> Told<'a> {
                       includes it.",
                 what_to_do: Some("Please check your payout details and tell us if they have changed."),
                 said: said.as_deref(),
+                button: "Check your details",
             },
             Trouble::Returned(said) => Self {
                 subject: "Your payout came back",
@@ -146,6 +153,7 @@ impl<'a> Told<'a> {
                       includes it.",
                 what_to_do: Some("Please check your payout details and tell us if they have changed."),
                 said: said.as_deref(),
+                button: "Check your details",
             },
         }
     }

@@ -81,3 +81,15 @@ impl Frame {
         }
     }
 }
+
+impl Frame {
+    fn reply_lines(&self) -> Vec<String> {
+        text::wrap(&self.reply)
+    }
+
+    /// Who writes, at the top of a plain text.
+    fn masthead(&self) -> Vec<String> {
+        let test = if self.is_test { " (test book: no money moves)" } else { "" };
+        text::wrap(&format!("{}{test}", self.merchant))
+    }
+}

@@ -2,7 +2,8 @@
 
 use askama::Template;
 
-use super::super::local::{Local, code};
+use super::super::local::Local;
+use super::super::view::size;
 use super::super::{Merchant, Reader, RenderError, words};
 use super::text;
 use super::{Frame, MailContent, Pair};
@@ -87,6 +88,7 @@ struct View {
 
 struct Figure {
     amount: String,
+    size: &'static str,
     what: String,
 }
 
@@ -100,7 +102,6 @@ struct Group {
     title: String,
     amount: String,
     who: String,
-    remedy: String,
     lines: Vec<String>,
 }
 
@@ -156,9 +157,11 @@ fn figures(end: &MonthEnd, local: &Local) -> Vec<Figure> {
     let figure = |total: &CurrencyTotal| {
         let mut what = many(local, total.payouts, "payout");
         if total.blocked > 0 {
-            what = format!("{what} · {} kept of {} blocked", local.money(total.kept, total.currency), total.blocked);
+            let kept = local.money(total.kept, total.currency);
+            what = format!("{what} · {} blocked, which keep {kept}", local.count(total.blocked));
         }
-        Figure { amount: local.money(total.amount, total.currency), what }
+        let amount = local.money(total.amount, total.currency);
+        Figure { size: size(&amount), amount, what }
     };
     end.totals.iter().map(figure).collect()
 }
@@ -187,16 +190,18 @@ fn to_do(end: &MonthEnd, paying: bool, local: &Local) -> Vec<ToDo> {
     for sentence in &end.to_do {
         add(sentence.clone(), None);
     }
-    for group in end.blocked.iter().filter(|group| words::blocked(&group.reason).what_to_do.is_some()) {
+    for group in &end.blocked {
         let words::Blocked { title, for_the_owner, .. } = words::blocked(&group.reason);
-        let kept = local.money(group.amount, group.currency);
-        add(format!("{title} ({}, {kept}): {for_the_owner}", many(local, group.payouts, "payout")), None);
+        if let Some(remedy) = for_the_owner {
+            let kept = local.money(group.amount, group.currency);
+            add(format!("{title} ({}, {kept}). {remedy}", many(local, group.payouts, "payout")), None);
+        }
     }
     list
 }
 
 fn blocked_group(group: &BlockedGroup, local: &Local) -> Group {
-    let words::Blocked { title, for_the_owner, .. } = words::blocked(&group.reason);
+    let words::Blocked { title, .. } = words::blocked(&group.reason);
     let amount = local.money(group.amount, group.currency);
     let named = group.partners.len().min(MOST_NAMES);
     let mut who = group.partners[..named].join(", ");
@@ -204,11 +209,10 @@ fn blocked_group(group: &BlockedGroup, local: &Local) -> Group {
         let more = local.count(group.payouts - named);
         who = if who.is_empty() { many(local, group.payouts, "partner") } else { format!("{who} and {more} more") };
     }
-    let title = format!("{title} · {} {}", local.count(group.payouts), code(group.currency));
+    let title = format!("{title} · {}", many(local, group.payouts, "payout"));
     let mut lines = text::sides(&title, &amount, text::WIDTH);
     lines.extend(text::wrap_to(&who, text::WIDTH - 2).into_iter().map(|line| format!("  {line}")));
-    lines.extend(text::wrap_to(for_the_owner, text::WIDTH - 2).into_iter().map(|line| format!("  {line}")));
-    Group { title, amount, who, remedy: for_the_owner.to_owned(), lines }
+    Group { title, amount, who, lines }
 }
 
 impl View {

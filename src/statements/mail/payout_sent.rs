@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::super::local::Local;
+use super::super::view::size;
 use super::super::{Merchant, Reader, RenderError, capital, rate, words};
 use super::text;
 use super::{Frame, MailContent, Pair};
@@ -54,6 +55,7 @@ struct View {
     intro: Vec<String>,
     label: String,
     figure: String,
+    size: &'static str,
     pairs: Vec<Pair>,
     lines: Vec<String>,
 }
@@ -85,6 +87,7 @@ pub fn payout_sent(merchant: &Merchant, reader: &Reader, sent: &PayoutSent) -> R
         intro: text::wrap(&greeting),
         greeting,
         label: "Sent".to_owned(),
+        size: size(&figure),
         figure,
         lines: text::pairs(&pairs),
         pairs,

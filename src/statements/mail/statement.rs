@@ -26,11 +26,11 @@ struct Text<'a> {
     frame: &'a Frame,
     view: &'a View,
     lines: Lines,
-    files: &'a str,
 }
 
 /// What the text shows, in lines.
 struct Lines {
+    partner: Vec<String>,
     hero: Vec<String>,
     blocked: Vec<String>,
     figures: Vec<String>,
@@ -56,7 +56,7 @@ pub fn statement(merchant: &Merchant, reader: &Reader, frozen: &Frozen) -> Resul
     let stem = frozen.statement.file_stem();
     let failed = RenderError::of("the mail of a statement");
     let html = Html { frame: &frame, view: &view, files: &stem }.render().map_err(&failed)?;
-    let text = Text { frame: &frame, view: &view, lines: lines(&view), files: &stem }.render().map_err(&failed)?;
+    let text = Text { frame: &frame, view: &view, lines: lines(&view) }.render().map_err(&failed)?;
     Ok(MailContent {
         subject: frame.subject,
         html,
@@ -81,6 +81,7 @@ fn lines(view: &View) -> Lines {
         blocked.extend(notice.what_to_do.iter().flat_map(|what| text::wrap(what)));
     }
     Lines {
+        partner: text::wrap(&view.partner),
         hero,
         blocked,
         figures: text::pairs(&view.figures),

@@ -1,0 +1,12 @@
+//! Paying from outside: the real program against a fake of Stripe, asked, stopped and killed, on both engines.
+
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+#[path = "../blackbox/mod.rs"]
+mod blackbox;
+#[path = "../support/fake_stripe/mod.rs"]
+mod fake_stripe;
+
+mod kills;
+mod month;
+mod paying;
