@@ -12,6 +12,7 @@ mod imports;
 mod money;
 mod months;
 mod proof;
+mod statements;
 mod usage;
 
 use blackbox::{Home, events, fixture, lines};

@@ -36,7 +36,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         ("/v1/batches/{batch}/payouts", "status") => "ready",
         ("/v1/leads", "by") => "customer_key",
         (_, "key" | "program") => "saas",
-        (_, "batch") => "2026-10",
+        (_, "batch" | "month") => "2026-10",
         (_, "version") => "1",
         (_, "workspace") => "default",
         (_, "link") => "spring",
