@@ -38,7 +38,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         ("/v1/mails", "status") => "queued",
         ("/v1/leads", "by") => "customer_key",
         (_, "key" | "program") => "saas",
-        (_, "batch") => "2026-10",
+        (_, "batch" | "month") => "2026-10",
         (_, "version") => "1",
         (_, "workspace") => "default",
         (_, "link") => "spring",
