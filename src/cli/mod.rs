@@ -217,7 +217,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn log(config: &Config, serving: bool) {
-    let fallback = if serving { "info" } else { "warn" };
+    // The client to Stripe warns of every answer that is no success; what follows from it is said where it is known.
+    let fallback = if serving { "info,stripe=error" } else { "warn,stripe=error" };
     let filter = config.log.as_deref().unwrap_or(fallback);
     // A filter that cannot be read was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));
