@@ -25,12 +25,11 @@ struct Page<'a> {
     is_test: bool,
 }
 
-const ON_STRIPE: &str = "You enter your details on Stripe's own pages. We see whether you can be paid, not your bank account.";
+const ON_STRIPE: &str =
+    "You enter your details on Stripe's own pages. We see whether you can be paid, not your bank account.";
 
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/onboard/{token}", get(look).post(begin))
-        .route("/onboard/{token}/back", get(come_back))
+    Router::new().route("/onboard/{token}", get(look).post(begin)).route("/onboard/{token}/back", get(come_back))
 }
 
 fn gone() -> Response {
@@ -159,7 +158,10 @@ async fn session(app: &App, link: &Onboarding) -> Result<Session, Problem> {
 /// What Stripe said is the merchant's business; the partner may try again.
 fn no_answer(link: &Onboarding, why: &str) -> Problem {
     tracing::error!(partner = %link.partner_key, %why, "a partner's account could not be opened");
-    Problem::unavailable("stripe_unavailable", "Stripe could not open your account just now. Please try again in a minute")
+    Problem::unavailable(
+        "stripe_unavailable",
+        "Stripe could not open your account just now. Please try again in a minute",
+    )
 }
 
 /// See other, by GET.

@@ -291,7 +291,14 @@ async fn what_the_server_says_decides_what_becomes_of_a_mail(world: &World) {
     let mailer = world.mailer(&mail);
     let batch = quiet_month(world).await;
     let names = [
-        "refuse-rcpt", "refuse-data", "later-rcpt-1", "later-data-2", "drop-rcpt-1", "drop-data-1", "drop-taken-1", "fine",
+        "refuse-rcpt",
+        "refuse-data",
+        "later-rcpt-1",
+        "later-data-2",
+        "drop-rcpt-1",
+        "drop-data-1",
+        "drop-taken-1",
+        "fine",
     ];
     world.queue_to(&batch, names.map(|name| format!("{name}@partner.example"))).await;
     assert_eq!(round(&mailer).await, Worked { sent: 1, later: 5, refused: 2 });
@@ -325,7 +332,12 @@ async fn what_the_server_says_decides_what_becomes_of_a_mail(world: &World) {
     let copies: BTreeMap<&str, usize> =
         copies.iter().map(|((to, _), count)| (to.split('@').next().unwrap(), *count)).collect();
     let expected = [
-        ("drop-data-1", 1), ("drop-rcpt-1", 1), ("drop-taken-1", 2), ("fine", 1), ("later-data-2", 1), ("later-rcpt-1", 1),
+        ("drop-data-1", 1),
+        ("drop-rcpt-1", 1),
+        ("drop-taken-1", 2),
+        ("fine", 1),
+        ("later-data-2", 1),
+        ("later-rcpt-1", 1),
     ];
     assert_eq!(copies, BTreeMap::from(expected));
 }
@@ -426,7 +438,8 @@ async fn encryption_is_checked_before_anything_is_said(world: &World) {
     // One that offers no encryption gets nothing where it is asked for.
     let plain = MailServer::start();
     world.queue_to(&batch, ["plain@partner.example".to_owned()]).await;
-    let mailer = world.mailer_to(Server::parse(&Secret::new(format!("{}?tls=required", plain.url())), None, "").unwrap());
+    let mailer =
+        world.mailer_to(Server::parse(&Secret::new(format!("{}?tls=required", plain.url())), None, "").unwrap());
     assert_eq!(round(&mailer).await, Worked::default());
     assert!(world.mail_to("plain@partner.example").await.error.unwrap().contains("STARTTLS"));
     assert_eq!(plain.count(), 0);

@@ -71,7 +71,8 @@ fn a_thousand_partners_are_paid_once_however_often_it_is_killed(home: &mut Home)
     // Whoever comes last finishes it, as soon as the leases of the killed have ended.
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
-        let last = command(home, &fake, &pay).env("STRIPE_TIMEOUT", "2").env("STRIPE_RATE_LIMIT", "0").output().unwrap();
+        let last =
+            command(home, &fake, &pay).env("STRIPE_TIMEOUT", "2").env("STRIPE_RATE_LIMIT", "0").output().unwrap();
         if last.status.success() {
             break;
         }
