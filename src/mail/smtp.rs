@@ -349,7 +349,7 @@ enum Failed {
 }
 
 impl Failed {
-    fn words(self: &Failed) -> String {
+    fn words(&self) -> String {
         let (Self::Ended(words) | Self::Said { words, .. }) = self;
         words.clone()
     }
