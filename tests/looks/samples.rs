@@ -137,23 +137,33 @@ impl Sample {
             sentence: "The months for which the rule pays were over.".to_owned(),
         });
         let zone = chrono_tz::Europe::Berlin;
-        let statement = Statement::make(Making {
-            statement: "st_00000000000000000000000000000042".to_owned(),
-            workspace: "default",
-            mode: "live",
-            month: october(),
-            time_zone: zone,
-            period: Period::of(october(), zone),
-            cut_off: at(34, 9),
-            partner: "acme",
-            partner_name: self.partner_name,
-            currency: currency(self.currency),
-            previous: previous.as_ref(),
-            payouts: self.payouts,
-            lines: self.lines,
-            refused: refused.collect(),
-        });
-        Frozen::new(statement.unwrap()).unwrap()
+        let refused: Vec<Refused> = refused.collect();
+        let make = |payouts: Vec<PayoutPart>| {
+            Statement::make(Making {
+                statement: "st_00000000000000000000000000000042".to_owned(),
+                workspace: "default",
+                mode: "live",
+                month: october(),
+                time_zone: zone,
+                period: Period::of(october(), zone),
+                cut_off: at(34, 9),
+                partner: "acme",
+                partner_name: self.partner_name,
+                currency: currency(self.currency),
+                previous: previous.as_ref(),
+                payouts,
+                lines: self.lines.clone(),
+                refused: refused.clone(),
+            })
+            .unwrap()
+        };
+        // Whatever is available is in the payout, or kept by it.
+        let available = make(Vec::new()).pending;
+        let mut payouts = self.payouts;
+        for payout in &mut payouts {
+            if payout.status == "ready" { payout.amount = available } else { payout.kept = available }
+        }
+        Frozen::new(make(payouts)).unwrap()
     }
 }
 
