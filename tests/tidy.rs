@@ -88,6 +88,11 @@ fn arrows_run_downwards() {
     );
     forbid("src/store", &["crate::cli", "crate::http", "crate::worker"], "the store serves whoever asks");
     forbid("src/ledger", &["crate::cli", "crate::http"], "the ledger does not know who looks at it");
+    forbid(
+        "src/mail",
+        &["crate::cli", "crate::http", "crate::admin", "crate::payouts"],
+        "mail serves whoever has something to tell",
+    );
     forbid("src/payouts", &["crate::cli", "crate::http"], "payouts do not know who looks at them");
     forbid("src/http", &["crate::cli"], "the command line is above HTTP");
 }

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod leads;
 pub mod links;
 pub mod mails;
+pub mod onboarding;
 pub mod partners;
 pub mod programs;
 pub mod reviews;

@@ -18,6 +18,7 @@ mod ledger;
 mod mails;
 pub mod openapi;
 mod out;
+mod partner;
 mod pay;
 mod payouts;
 mod read_back;
@@ -99,6 +100,9 @@ enum Command {
     /// List mails, try them again, call them off
     #[command(subcommand)]
     Mails(mails::Command),
+    /// Invite a partner to open the account that they are paid on
+    #[command(subcommand)]
+    Partner(partner::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
@@ -204,6 +208,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Fx(command) => fx::run(&config, command).await,
         Command::Statements(command) => statements::run(&config, command).await,
         Command::Mails(command) => mails::run(&config, command).await,
+        Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,

@@ -5,6 +5,7 @@ pub mod auth;
 mod body;
 mod guard;
 mod health;
+mod onboard;
 mod openapi;
 mod problem;
 mod query;
@@ -213,6 +214,7 @@ impl App {
             .merge(webhooks)
             .merge(tracking)
             .merge(openapi::pages())
+            .merge(onboard::routes())
             .route("/setup/{token}", get(setup::ask).post(setup::make))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

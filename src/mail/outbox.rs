@@ -160,6 +160,8 @@ impl Outbox {
             Ok(_) => (Ended::Sent, None),
             Err(Trouble::Later(why)) => (later(why), None),
             Err(Trouble::Refused(why)) => (Ended::Refused(why), None),
+            // Where it is this mail alone, the others get their turn before it is tried again.
+            Err(Trouble::Doubtful(why)) => (later(why.clone()), Some(Round::Trouble(why))),
             Err(Trouble::Server(why)) => (Ended::Untried(Some(why.clone())), Some(Round::Trouble(why))),
         }
     }

@@ -71,6 +71,8 @@ impl std::fmt::Debug for Server {
 pub enum Trouble {
     /// The server, or how it is configured: no mail gets through now.
     Server(String),
+    /// This mail, for now, and perhaps every other: it said of one mail what is said of a server.
+    Doubtful(String),
     /// This mail, for now.
     Later(String),
     /// This mail, for good.
@@ -80,7 +82,7 @@ pub enum Trouble {
 impl Trouble {
     /// In words, the server's own where there are any.
     pub fn words(&self) -> &str {
-        let (Self::Server(words) | Self::Later(words) | Self::Refused(words)) = self;
+        let (Self::Server(words) | Self::Doubtful(words) | Self::Later(words) | Self::Refused(words)) = self;
         words
     }
 }
@@ -298,8 +300,8 @@ impl Connection {
         };
         let trouble = match &failed {
             Failed::Ended(why) => Trouble::Later(why.clone()),
-            Failed::Said { code: 421, .. } => Trouble::Server(failed.words()),
-            Failed::Said { words, .. } if is_about_us(words) => Trouble::Server(failed.words()),
+            Failed::Said { code: 421, .. } => Trouble::Doubtful(failed.words()),
+            Failed::Said { words, .. } if is_about_us(words) => Trouble::Doubtful(failed.words()),
             Failed::Said { code: 500.., .. } => Trouble::Refused(failed.words()),
             Failed::Said { .. } => Trouble::Later(failed.words()),
         };
@@ -373,7 +375,11 @@ fn words(error: &Error) -> String {
         said.push_str(&error.to_string());
     }
     while let Some(inner) = cause {
-        let text = inner.to_string();
+        let text = match inner.to_string() {
+            // Nothing came any more.
+            hung_up if hung_up == "incomplete response" => "the server hung up".to_owned(),
+            text => text,
+        };
         if !said.contains(&text) {
             if !said.is_empty() {
                 said.push(' ');
@@ -413,7 +419,7 @@ impl Line {
             match sent {
                 Ok(words) => return Ok(words),
                 Err(Step::Trouble(trouble)) => {
-                    if matches!(trouble, Trouble::Server(_)) {
+                    if matches!(trouble, Trouble::Server(_) | Trouble::Doubtful(_)) {
                         self.hang_up().await;
                     }
                     return Err(trouble);

@@ -83,6 +83,7 @@ impl Mailer {
             if stop.is_cancelled() || pause.until.is_some_and(|until| self.clock.now() < until) {
                 continue;
             }
+            let sent_before = worked.sent;
             let mut told = |_: &mails::Mail, ended: &Ended| match ended {
                 Ended::Sent => worked.sent += 1,
                 Ended::Later(..) => worked.later += 1,
@@ -91,13 +92,13 @@ impl Mailer {
             };
             let tried = outbox.send(workspace, stop, &mut told).await?;
             if let Round::Trouble(why) = tried {
-                // What it did before it failed shows that it works on the whole.
-                pause.failures = if worked == Worked::default() { pause.failures + 1 } else { 1 };
+                // What it took before it failed shows that it works on the whole.
+                pause.failures = if worked.sent > sent_before { 1 } else { pause.failures + 1 };
                 let wait = schedule::pause(pause.failures);
                 pause.until = Some(self.clock.now() + wait);
                 let (why, wait) = (masked(&why), wait.num_seconds());
                 tracing::error!(why, wait_seconds = wait, "the mail server takes no mail; all of it waits");
-            } else if worked != Worked::default() {
+            } else if worked.sent > sent_before {
                 *pause = Pause::default();
             }
         }

@@ -191,7 +191,7 @@ pub fn program_toml(partners: &[Partner]) -> String {
         if place % 2 == 0 {
             let _ = writeln!(
                 file,
-                "payout = {{ method = \"stripe\", account = \"acct_sample{place:03}\", currency = \"usd\" }}"
+                "payout = {{ method = \"stripe\", account = \"acct_sample{place:03}\" }}"
             );
         }
     }

@@ -221,7 +221,7 @@ impl Db {
     /// Says that so many events were recorded. `PostgreSQL` must know how the tables look to plan well, and looks by
     /// itself only after a minute, in which a hundred thousand events may come: it is asked to look at 500 and whenever
     /// there are eight times as many. Where it will not, work goes on, only slower.
-    pub(crate) async fn grown_by(&self, events: usize) {
+    pub async fn grown_by(&self, events: usize) {
         let Pools::Postgres(pool) = &self.pools else { return };
         let before = self.grown.fetch_add(events, Ordering::Relaxed);
         let mark = std::iter::successors(Some(500_usize), |mark| mark.checked_mul(8)).find(|mark| *mark > before);

@@ -24,6 +24,7 @@ pub mod leads;
 pub mod links;
 pub mod lookups;
 pub mod mails;
+pub mod onboardings;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;

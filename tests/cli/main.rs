@@ -4,11 +4,14 @@
 
 #[path = "../blackbox/mod.rs"]
 mod blackbox;
+#[path = "../support/smtp.rs"]
+mod smtp;
 
 mod apply;
 mod events;
 mod explain;
 mod imports;
+mod mails;
 mod money;
 mod months;
 mod proof;

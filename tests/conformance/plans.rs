@@ -22,7 +22,7 @@ use tower::Service as _;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use crate::harness::{World, charge, invoice_paid, invoice_payment, refund, terms};
+use crate::harness::{World, charge, invoice_paid, invoice_payment, refund, settings, terms};
 
 crate::on_both_engines!(no_request_reads_a_whole_table);
 
@@ -34,6 +34,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         ("/v1/partners/{key}", _) | (_, "partner") => "acme",
         ("/v1/partners" | "/v1/enrollments" | "/v1/links", "status") => "active",
         ("/v1/batches/{batch}/payouts", "status") => "ready",
+        ("/v1/mails", "status") => "queued",
         ("/v1/leads", "by") => "customer_key",
         (_, "key" | "program") => "saas",
         (_, "batch" | "month") => "2026-10",
@@ -319,6 +320,10 @@ async fn no_request_reads_a_whole_table(world: &World) {
         ("/v1/batches", json!({"month": "2026-10"})),
     ] {
         api.post(path, &body).await;
+    }
+    world.enter_once_more(&settings(|settings| settings.mail.from = Some("pay@shop.example".to_owned()))).await;
+    for path in ["/v1/batches/2026-10/approve", "/v1/batches/2026-10/statements/send"] {
+        api.post(path, &json!({})).await;
     }
     let db = Db::open_telling(&world.url, tracing::log::LevelFilter::Trace).await.unwrap();
     let mut api = Api::on(world, &db).await;

@@ -5,6 +5,8 @@
 
 #[path = "../blackbox/mod.rs"]
 mod blackbox;
+#[path = "../support/smtp.rs"]
+mod smtp;
 
 mod api;
 mod clicks;
@@ -13,6 +15,7 @@ mod evidence;
 mod leads;
 mod links;
 mod lists;
+mod mails;
 mod manners;
 mod page;
 mod reference;

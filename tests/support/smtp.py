@@ -21,6 +21,7 @@ import base64
 import email
 import email.policy
 import json
+import logging
 import pathlib
 import re
 import ssl
@@ -30,8 +31,8 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 
 class Keeper:
-    def __init__(self, folder):
-        self.folder, self.number, self.seen = folder, 0, {}
+    def __init__(self, folder, only_counts):
+        self.folder, self.only_counts, self.number, self.seen = folder, only_counts, 0, {}
 
     def fails(self, address, step):
         """Whether this try of a recipient fails at a step."""
@@ -67,6 +68,8 @@ class Keeper:
 
     def keep(self, session, envelope):
         self.number += 1
+        if self.only_counts:
+            return
         raw = envelope.original_content
         message = email.message_from_bytes(raw, policy=email.policy.default)
         parts = [
@@ -123,6 +126,7 @@ async def main():
     parser.add_argument("--tls", choices=["starttls", "always"])
     parser.add_argument("--auth", action="store_true")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--only-count", action="store_true", help="keep nothing, for measuring")
     arguments = parser.parse_args()
     server_is_encrypted = arguments.tls == "always"
     context = None
@@ -134,7 +138,7 @@ async def main():
         options |= {"tls_context": context, "require_starttls": True}
     if arguments.auth:
         options |= {"authenticator": authenticator(arguments.folder), "auth_required": True}
-    loop, keeper = asyncio.get_running_loop(), Keeper(arguments.folder)
+    loop, keeper = asyncio.get_running_loop(), Keeper(arguments.folder, arguments.only_count)
     server = await loop.create_server(
         lambda: Server(keeper, loop=loop, **options),
         "127.0.0.1",
@@ -143,8 +147,11 @@ async def main():
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)
+    if arguments.only_count:
+        print(keeper.number, flush=True)
 
 
+logging.disable()
 try:
     asyncio.run(main())
 except KeyboardInterrupt:

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 /// A server that keeps what it receives.
 pub struct MailServer {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     folder: tempfile::TempDir,
     pub port: u16,
 }
@@ -99,10 +100,10 @@ impl MailServer {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a Python with aiosmtpd: `bash tests/run.sh` installs it");
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let (mut said, mut stdout) = (String::new(), BufReader::new(child.stdout.take().unwrap()));
+        stdout.read_line(&mut said).unwrap();
         let port = said.trim().parse().expect("the mail server says its port; does its Python have aiosmtpd?");
-        Self { child, folder, port }
+        Self { child, stdout, folder, port }
     }
 
     /// `smtp://127.0.0.1:PORT`
@@ -128,6 +129,14 @@ impl MailServer {
     /// From now on another password is the right one.
     pub fn set_password(&self, password: &str) {
         std::fs::write(self.folder.path().join("password"), password).unwrap();
+    }
+
+    /// Ends one that was started with `--only-count`; how many messages it has taken.
+    pub fn finish(mut self) -> usize {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        self.stdout.read_line(&mut said).unwrap();
+        said.trim().parse().unwrap()
     }
 
     /// How many messages it has taken.

@@ -19,6 +19,7 @@ mod leads;
 mod links;
 mod mails;
 mod partners;
+mod onboarding;
 mod payments;
 mod payouts;
 mod programs;
@@ -124,6 +125,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(mails::list))
         .routes(routes!(mails::retry))
         .routes(routes!(mails::send_statements))
+        .routes(routes!(onboarding::invite))
         .routes(routes!(partners::get, partners::update))
         .routes(routes!(partners::list, partners::create))
         .routes(routes!(payments::explain))
