@@ -13,6 +13,8 @@ mod smtp;
 mod balances;
 mod changes;
 mod fates;
+mod files;
+mod fx;
 mod golden;
 mod intake;
 mod ledger;
