@@ -93,7 +93,7 @@ enum Command {
     /// Import, fetch and list exchange rates
     #[command(subcommand)]
     Fx(fx::Command),
-    /// List, look at, prove and send what partners get
+    /// Look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off

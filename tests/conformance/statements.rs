@@ -14,7 +14,9 @@ use commission_bridge::store::statements::{self, StatementRow, Wanted};
 use commission_bridge::store::{Mode, Urgency};
 use serde_json::json;
 
-use crate::harness::{World, charge, hour, invoice_paid, invoice_payment, paid_by_file, partner, program, refund, terms};
+use crate::harness::{
+    World, charge, hour, invoice_paid, invoice_payment, paid_by_file, partner, program, refund, terms,
+};
 
 crate::on_both_engines!(
     months_go_on_from_each_other,
