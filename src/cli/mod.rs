@@ -93,8 +93,7 @@ enum Command {
     /// Import, fetch and list exchange rates
     #[command(subcommand)]
     Fx(fx::Command),
-    /// Send partners their statements
-    /// List, look at, prove and send what partners get
+    /// Look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off

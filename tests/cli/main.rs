@@ -10,11 +10,13 @@ mod smtp;
 mod apply;
 mod events;
 mod explain;
+mod files;
 mod imports;
 mod mails;
 mod money;
 mod months;
 mod proof;
+mod statements;
 mod usage;
 
 use blackbox::{Home, events, fixture, lines};

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::body::Body;
 use axum::http::Request;
-use commission_bridge::admin::{Session, keys};
+use commission_bridge::admin::{Session, fx, keys};
 use commission_bridge::config::Secret;
+use commission_bridge::fx::{ECB, ecb};
 use commission_bridge::http::{App, Settings, document};
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::store::api_keys::Role;
@@ -37,7 +38,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         ("/v1/mails", "status") => "queued",
         ("/v1/leads", "by") => "customer_key",
         (_, "key" | "program") => "saas",
-        (_, "batch") => "2026-10",
+        (_, "batch" | "month") => "2026-10",
         (_, "version") => "1",
         (_, "workspace") => "default",
         (_, "link") => "spring",
@@ -54,6 +55,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         (_, "reason") => "unknown_type",
         (_, "since" | "until") => "2026-10-01T00:00:00Z",
         (_, "mode") => "live",
+        (_, "day") => "2026-10-30",
         (_, "subject") => "api_key",
         (_, "subject_id" | "author") => "test",
         _ => panic!("{path} takes `{name}`: name a value of it here, so that its queries are looked at"),
@@ -64,7 +66,7 @@ fn sample(path: &str, name: &str) -> &'static str {
 fn id_of(object: &Value) -> String {
     let kind = object["object"].as_str().unwrap_or("entry");
     let named = format!("{}_id", kind.trim_end_matches("_line"));
-    let id = ["id", named.as_str(), kind, "audit_id", "key_id", "secret_id", "entry_id", "key", "version"];
+    let id = ["id", named.as_str(), kind, "audit_id", "key_id", "secret_id", "entry_id", "key", "version", "currency"];
     let id = id.into_iter().map(|field| &object[field]).find(|value| value.is_string() || value.is_number());
     let id = id.unwrap_or_else(|| panic!("which field names {object}?"));
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
@@ -200,6 +202,8 @@ async fn ask_everything(api: &mut Api, path: &str, inside: &[String], behind: &[
             continue;
         }
         let value = match (name.ends_with("_id") && name != "event_id", address.split_once(&format!("/{place}"))) {
+            _ if name == "payout" => id_of(&api.look("/v1/batches/2026-10/payouts").await["data"][0]),
+            _ if name == "file" => id_of(&api.look("/v1/batches/2026-10/files").await["data"][0]),
             // One that its list has.
             (true, Some((list, _))) => {
                 let listed = api.look(list).await;
@@ -312,11 +316,19 @@ async fn no_request_reads_a_whole_table(world: &World) {
     world.clock.advance(chrono::TimeDelta::days(62));
     world.work().await;
 
+    let mut session = world.session().await;
+    let rates = ecb::read(b"Date,USD\n2026-10-30,1.1572\n").unwrap();
+    fx::import(&mut session, &rates, ECB).await.unwrap();
+    session.commit().await.unwrap();
+
     let mut api = Api::on(world, &world.db).await;
     for (path, body) in [
         ("/v1/workspaces/default/webhook-secrets", json!({"secret": "whsec_1"})),
         ("/v1/groups", json!({"key": "gold"})),
-        ("/v1/partners/acme", json!({"group": "gold", "payout": {"method": "csv"}, "email": "pay@acme.example"})),
+        (
+            "/v1/partners/acme",
+            json!({"group": "gold", "payout": {"method": "paypal", "account": "pay@acme.example"}, "email": "pay@acme.example"}),
+        ),
         ("/v1/codes", json!({"code": "acme20", "partner_key": "acme"})),
         ("/v1/links", json!({"link": "spring", "partner_key": "acme", "target": "https://shop.example/"})),
         ("/v1/clicks", json!({"partner_key": "acme"})),
@@ -330,6 +342,7 @@ async fn no_request_reads_a_whole_table(world: &World) {
     for path in ["/v1/batches/2026-10/approve", "/v1/batches/2026-10/statements/send"] {
         api.post(path, &json!({})).await;
     }
+    api.post("/v1/batches/2026-10/files", &json!({"format": "paypal"})).await;
     let db = Db::open_telling(&world.url, tracing::log::LevelFilter::Trace).await.unwrap();
     let mut api = Api::on(world, &db).await;
     for (path, inside, behind) in addresses() {
