@@ -136,6 +136,7 @@ fn said(url: &str, words: &[&str]) -> String {
 fn serve(url: &str) -> (Child, SocketAddr) {
     let mut service = Command::new(env!("CARGO_BIN_EXE_commission-bridge"))
         .arg("serve")
+        .env("FX_URL", "off")
         .env("DATABASE_URL", url)
         .env("LISTEN", "127.0.0.1:0")
         .env("API_RATE_LIMIT", "0")

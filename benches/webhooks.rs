@@ -98,6 +98,7 @@ fn signed(body: Vec<u8>) -> (String, Bytes) {
 fn serve(binary: &str, url: &str) -> (Child, SocketAddr) {
     let mut service = Command::new(binary)
         .arg("serve")
+        .env("FX_URL", "off")
         .env("DATABASE_URL", url)
         .env("LISTEN", "127.0.0.1:0")
         .env("STRIPE_WEBHOOK_SECRET", SECRET)

@@ -51,7 +51,7 @@ payout = { method = "csv" }
 TOML
 "$bridge" apply "$home/program.toml" >/dev/null
 key=$("$bridge" api-key create --name hammer --role admin --mode live 2>/dev/null)
-"$bridge" serve >"$home/said" 2>"$home/log" &
+FX_URL=off "$bridge" serve >"$home/said" 2>"$home/log" &
 server=$!
 url=
 for _ in $(seq 200); do

@@ -25,12 +25,11 @@ struct Page<'a> {
     is_test: bool,
 }
 
-const ON_STRIPE: &str = "You enter your details on Stripe's own pages. We see whether you can be paid, not your bank account.";
+const ON_STRIPE: &str =
+    "You enter your details on Stripe's own pages. We see whether you can be paid, not your bank account.";
 
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/onboard/{token}", get(look).post(begin))
-        .route("/onboard/{token}/back", get(come_back))
+    Router::new().route("/onboard/{token}", get(look).post(begin)).route("/onboard/{token}/back", get(come_back))
 }
 
 fn gone() -> Response {
@@ -109,18 +108,17 @@ async fn begin(State(app): State<App>, At(token): At<String>) -> Result<Response
     let mut tx = app.db.read().await?;
     let terms = app.db.terms(&mut tx, link.workspace_id).await?;
     tx.rollback().await?;
-    let account = match onboarding::known_account(&link, &terms) {
-        Some(account) => account,
-        None => {
-            let Some(partner) = terms.partners.get(&link.partner_key) else { return Ok(gone()) };
-            let (new, key) = onboarding::new_account(&link, &partner.profile);
-            let made = api.create_account(&new, &key).await.done().map_err(|why| no_answer(&link, &why))?;
-            let mut session = session(&app, &link).await?;
-            onboarding::enter_account(&mut session, &link, &made.id).await?;
-            onboarding::note_readiness(&mut session, &link, &made.id, &made.readiness()).await?;
-            session.commit().await?;
-            made.id
-        }
+    let account = if let Some(account) = onboarding::known_account(&link, &terms) {
+        account
+    } else {
+        let Some(partner) = terms.partners.get(&link.partner_key) else { return Ok(gone()) };
+        let (new, key) = onboarding::new_account(&link, &partner.profile);
+        let made = api.create_account(&new, &key).await.done().map_err(|why| no_answer(&link, &why))?;
+        let mut session = session(&app, &link).await?;
+        onboarding::enter_account(&mut session, &link, &made.id).await?;
+        onboarding::note_readiness(&mut session, &link, &made.id, &made.readiness()).await?;
+        session.commit().await?;
+        made.id
     };
     let here = format!("{}/onboard/{token}", app.public_url);
     let back = format!("{here}/back");
@@ -159,7 +157,10 @@ async fn session(app: &App, link: &Onboarding) -> Result<Session, Problem> {
 /// What Stripe said is the merchant's business; the partner may try again.
 fn no_answer(link: &Onboarding, why: &str) -> Problem {
     tracing::error!(partner = %link.partner_key, %why, "a partner's account could not be opened");
-    Problem::unavailable("stripe_unavailable", "Stripe could not open your account just now. Please try again in a minute")
+    Problem::unavailable(
+        "stripe_unavailable",
+        "Stripe could not open your account just now. Please try again in a minute",
+    )
 }
 
 /// See other, by GET.

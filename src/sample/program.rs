@@ -189,10 +189,7 @@ pub fn program_toml(partners: &[Partner]) -> String {
             partner.code,
         );
         if place % 2 == 0 {
-            let _ = writeln!(
-                file,
-                "payout = {{ method = \"stripe\", account = \"acct_sample{place:03}\" }}"
-            );
+            let _ = writeln!(file, "payout = {{ method = \"stripe\", account = \"acct_sample{place:03}\" }}");
         }
     }
     file

@@ -25,7 +25,13 @@ pub struct Onboarding {
 
 impl Onboarding {
     /// A new one.
-    pub fn new(workspace: WorkspaceId, hash: String, mode: Mode, partner_key: &str, (now, until): (Time, Time)) -> Self {
+    pub fn new(
+        workspace: WorkspaceId,
+        hash: String,
+        mode: Mode,
+        partner_key: &str,
+        (now, until): (Time, Time),
+    ) -> Self {
         Self {
             workspace_id: workspace,
             hash,

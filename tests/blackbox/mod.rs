@@ -84,7 +84,12 @@ impl Home {
     /// The program with this home's database and nothing of the machine's environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_commission-bridge"));
-        command.env_clear().env("DATABASE_URL", &self.url).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("DATABASE_URL", &self.url)
+            .env("FX_URL", "off")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
         command
     }
 

@@ -10,6 +10,7 @@ mod smtp;
 mod apply;
 mod events;
 mod explain;
+mod files;
 mod imports;
 mod mails;
 mod money;

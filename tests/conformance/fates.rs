@@ -167,7 +167,9 @@ async fn a_payout_that_left_after_all_is_not_due_again(world: &World) {
 }
 
 async fn fates_that_cannot_be_are_refused(world: &World) {
-    world.enter(&[paid_by_file("acme"), Change::Partner { partner: "zoe".to_owned(), profile: Profile::default() }]).await;
+    world
+        .enter(&[paid_by_file("acme"), Change::Partner { partner: "zoe".to_owned(), profile: Profile::default() }])
+        .await;
     world.earns("acme", 5000, "usd").await;
     world.earns("zoe", 5000, "usd").await;
     world.go_to(day(40)).await;
@@ -196,8 +198,7 @@ async fn four_eyes_are_two_people(world: &World) {
     let mut tx = world.db.write(Urgency::Now).await.unwrap();
     let ids = &world.ledger.ids;
     let by = commission_bridge::store::audit::By { workspace: world.workspace, author: "ann", now: world.now(), ids };
-    let (batch, _) =
-        commission_bridge::payouts::batch::approve(&mut tx, by, Mode::Live, "2026-10").await.unwrap();
+    let (batch, _) = commission_bridge::payouts::batch::approve(&mut tx, by, Mode::Live, "2026-10").await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!((batch.closed_by.as_str(), batch.approved_by.as_deref()), ("test", Some("ann")));
 }

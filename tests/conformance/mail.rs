@@ -1,6 +1,7 @@
 //! Mail: queued once, sent once, whatever the server and the machine do meanwhile.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 use commission_bridge::admin::mails as desk;
@@ -164,12 +165,12 @@ fn what(received: &Received) -> String {
     let mut text = format!("<{}> to {:?} by {}\n", received.from, received.to, received.hello);
     for name in names {
         if let Some((_, value)) = received.headers.iter().find(|(header, _)| header == name) {
-            text.push_str(&format!("{name}: {value}\n"));
+            let _ = writeln!(text, "{name}: {value}");
         }
     }
     for part in &received.parts {
         let charset = part.charset.as_deref().unwrap_or("-");
-        text.push_str(&format!("  {} {charset} {}\n", part.content_type, part.name.as_deref().unwrap_or("")));
+        let _ = writeln!(text, "  {} {charset} {}", part.content_type, part.name.as_deref().unwrap_or(""));
     }
     assert!(received.defects.is_empty(), "{:?}", received.defects);
     assert_eq!(received.header("Date"), "Sat, 05 Dec 2026 00:00:00 +0000");
@@ -291,7 +292,14 @@ async fn what_the_server_says_decides_what_becomes_of_a_mail(world: &World) {
     let mailer = world.mailer(&mail);
     let batch = quiet_month(world).await;
     let names = [
-        "refuse-rcpt", "refuse-data", "later-rcpt-1", "later-data-2", "drop-rcpt-1", "drop-data-1", "drop-taken-1", "fine",
+        "refuse-rcpt",
+        "refuse-data",
+        "later-rcpt-1",
+        "later-data-2",
+        "drop-rcpt-1",
+        "drop-data-1",
+        "drop-taken-1",
+        "fine",
     ];
     world.queue_to(&batch, names.map(|name| format!("{name}@partner.example"))).await;
     assert_eq!(round(&mailer).await, Worked { sent: 1, later: 5, refused: 2 });
@@ -325,7 +333,12 @@ async fn what_the_server_says_decides_what_becomes_of_a_mail(world: &World) {
     let copies: BTreeMap<&str, usize> =
         copies.iter().map(|((to, _), count)| (to.split('@').next().unwrap(), *count)).collect();
     let expected = [
-        ("drop-data-1", 1), ("drop-rcpt-1", 1), ("drop-taken-1", 2), ("fine", 1), ("later-data-2", 1), ("later-rcpt-1", 1),
+        ("drop-data-1", 1),
+        ("drop-rcpt-1", 1),
+        ("drop-taken-1", 2),
+        ("fine", 1),
+        ("later-data-2", 1),
+        ("later-rcpt-1", 1),
     ];
     assert_eq!(copies, BTreeMap::from(expected));
 }
@@ -426,7 +439,8 @@ async fn encryption_is_checked_before_anything_is_said(world: &World) {
     // One that offers no encryption gets nothing where it is asked for.
     let plain = MailServer::start();
     world.queue_to(&batch, ["plain@partner.example".to_owned()]).await;
-    let mailer = world.mailer_to(Server::parse(&Secret::new(format!("{}?tls=required", plain.url())), None, "").unwrap());
+    let mailer =
+        world.mailer_to(Server::parse(&Secret::new(format!("{}?tls=required", plain.url())), None, "").unwrap());
     assert_eq!(round(&mailer).await, Worked::default());
     assert!(world.mail_to("plain@partner.example").await.error.unwrap().contains("STARTTLS"));
     assert_eq!(plain.count(), 0);

@@ -112,7 +112,10 @@ async fn accounts_tell_whether_they_can_be_paid(world: &World) {
     let accounts = ["acct_p0", "acct_p1", "acct_p2", "acct_p3"];
     let known = stripe_accounts::of(&mut tx, world.workspace, Mode::Live, accounts).await.unwrap();
     drop(tx);
-    assert_eq!((known["acct_p0"].transfers.as_str(), &known["acct_p0"].missing[..]), ("inactive", &["external_account".to_owned()][..]));
+    assert_eq!(
+        (known["acct_p0"].transfers.as_str(), &known["acct_p0"].missing[..]),
+        ("inactive", &["external_account".to_owned()][..])
+    );
     assert!(known["acct_p1"].is_ready());
     assert_eq!(known["acct_p2"].transfers, "deauthorized");
     assert!(!known.contains_key("acct_p3"));

@@ -75,7 +75,12 @@ fn the_service_sends_what_happened_and_what_is_asked_for(home: &Home) {
 
     assert_eq!(api.post("/v1/batches", &json!({"month": "2025-01"})).status, 201);
     let sent = |count: usize| {
-        assert!(until(Duration::from_secs(20), || mail.count() >= count), "{} of {count}: {}", mail.count(), server.said());
+        assert!(
+            until(Duration::from_secs(20), || mail.count() >= count),
+            "{} of {count}: {}",
+            mail.count(),
+            server.said()
+        );
     };
     sent(1);
     let early = api.post("/v1/batches/2025-01/statements/send", &json!({}));

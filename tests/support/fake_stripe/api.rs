@@ -91,8 +91,7 @@ fn metadata(request: &Request) -> BTreeMap<String, String> {
 
 fn transfer(books: &mut Books, request: &Request, live: bool, now: Time) -> Answer {
     let field = |name: &str| request.fields.get(name).cloned();
-    let (Some(amount), Some(currency)) =
-        (field("amount").and_then(|text| text.parse::<i64>().ok()), field("currency"))
+    let (Some(amount), Some(currency)) = (field("amount").and_then(|text| text.parse::<i64>().ok()), field("currency"))
     else {
         return Answer::refused("parameter_missing", "Missing required param: amount or currency.");
     };

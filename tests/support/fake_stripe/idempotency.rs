@@ -20,7 +20,8 @@ pub(super) fn begin(books: &mut Books, key: &str, asked: &str, now: Time) -> Opt
     match books.keys.get(key) {
         Some(Kept::Result { at, .. }) if now - *at >= LASTS => {}
         Some(Kept::Result { asked: before, .. } | Kept::UnderWay(before)) if before != asked => {
-            let said = "Keys for idempotent requests can only be used with the same parameters they were first used with.";
+            let said =
+                "Keys for idempotent requests can only be used with the same parameters they were first used with.";
             return refused("idempotency_error", 400, said);
         }
         Some(Kept::UnderWay(_)) => {
