@@ -94,6 +94,11 @@ fn arrows_run_downwards() {
         "mail serves whoever has something to tell",
     );
     forbid("src/payouts", &["crate::cli", "crate::http"], "payouts do not know who looks at them");
+    forbid(
+        "src/stripe_api",
+        &["crate::store", "crate::ledger", "crate::payouts", "sqlx"],
+        "calls out know no database",
+    );
     forbid("src/http", &["crate::cli"], "the command line is above HTTP");
 }
 

@@ -36,6 +36,7 @@ pub async fn queue_statements(
         return Err(Refused::Missing(format!("there is no partner {partner:?}")));
     }
     let post = Post::open(session.workspace, &terms, &session.ids, session.now)?;
+    post.reaches(batch.mode())?;
     let queued = post.statements(&mut session.tx, (batch.mode(), &batch.batch_id), partner, again).await?;
     if !queued.queued.is_empty() {
         let after = json!({

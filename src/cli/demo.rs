@@ -251,7 +251,8 @@ async fn month_end(context: &Context) -> Result<(), Failure> {
 async fn keep(url: &str, address: SocketAddr) {
     outln!(
         "\nThe service stays up at http://{address} until Ctrl-C. In another terminal:\n\n  \
-         export DATABASE_URL={url}\n  commission-bridge balances\n  commission-bridge ledger export\n"
+         export DATABASE_URL={url}\n  commission-bridge balances\n  commission-bridge ledger export\n  \
+         commission-bridge statements list\n"
     );
     asked_to_stop().await;
 }

@@ -142,7 +142,7 @@ async fn outbox(context: &Context, checks: &mut Checks) -> Result<(), Failure> {
                 ),
             ),
             Status::Queued | Status::Sending => {
-                checks.add("mail", Finding::Fine, format!("{many} {}", status.as_str()))
+                checks.add("mail", Finding::Fine, format!("{many} {}", status.as_str()));
             }
             Status::Refused => checks.add(
                 "mail",

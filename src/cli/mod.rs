@@ -93,8 +93,7 @@ enum Command {
     /// Import, fetch and list exchange rates
     #[command(subcommand)]
     Fx(fx::Command),
-    /// Send partners their statements
-    /// List, look at, prove and send what partners get
+    /// Look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
     /// List mails, try them again, call them off
@@ -217,7 +216,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn log(config: &Config, serving: bool) {
-    let fallback = if serving { "info" } else { "warn" };
+    // The client to Stripe warns of every answer that is no success; what follows from it is said where it is known.
+    let fallback = if serving { "info,stripe=error" } else { "warn,stripe=error" };
     let filter = config.log.as_deref().unwrap_or(fallback);
     // A filter that cannot be read was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));

@@ -23,7 +23,7 @@ use crate::store::{Mode, StoreError};
 /// Rounds in which nothing moves before it is left to `serve`, or to the next call.
 const PATIENCE: u32 = 8;
 /// The longest wait between two rounds.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub struct Pay {
@@ -71,9 +71,9 @@ async fn pay(context: &Context, payer: &Payer, batch_id: &str, stop: &Cancellati
             Err(error) => return Err(error.into()),
         };
         if round.settled + round.failed == 0 {
-            still += 1
+            still += 1;
         } else {
-            still = 0
+            still = 0;
         }
         let Some(next) = round.next.filter(|_| round.paused.is_none()) else { return Ok(()) };
         let wait = (next - context.clock.now()).to_std().unwrap_or(Duration::ZERO).min(LONGEST_WAIT);

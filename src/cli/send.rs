@@ -215,6 +215,7 @@ async fn dry_run(context: &Context, arguments: &Arguments, folder: &Path) -> Res
     let batch = batch::find(&mut tx, context.workspace, context.mode, &month).await?;
     let post = Post::open(context.workspace, &terms, &context.ids, context.clock.now())
         .map_err(|error| Failure::Refused(error.into()))?;
+    post.reaches(batch.mode()).map_err(|error| Failure::Refused(error.into()))?;
     let drafts = post.drafts(&mut tx, &batch, arguments.partner.as_deref()).await?;
     for mail in &drafts.mails {
         let written = message_of(&mut tx, context.workspace, mail, &terms, post.sender()).await;

@@ -63,7 +63,7 @@ impl Service {
         let (http_stop, worker_stop, pay_stop) = (stop.clone(), stop.clone(), stop.clone());
         Self {
             http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
-            worker: tokio::spawn(async move { worker.run(worker_stop).await }),
+            worker: tokio::spawn(async move { Box::pin(worker.run(worker_stop)).await }),
             paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,
             click_writers,

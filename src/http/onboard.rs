@@ -108,18 +108,17 @@ async fn begin(State(app): State<App>, At(token): At<String>) -> Result<Response
     let mut tx = app.db.read().await?;
     let terms = app.db.terms(&mut tx, link.workspace_id).await?;
     tx.rollback().await?;
-    let account = match onboarding::known_account(&link, &terms) {
-        Some(account) => account,
-        None => {
-            let Some(partner) = terms.partners.get(&link.partner_key) else { return Ok(gone()) };
-            let (new, key) = onboarding::new_account(&link, &partner.profile);
-            let made = api.create_account(&new, &key).await.done().map_err(|why| no_answer(&link, &why))?;
-            let mut session = session(&app, &link).await?;
-            onboarding::enter_account(&mut session, &link, &made.id).await?;
-            onboarding::note_readiness(&mut session, &link, &made.id, &made.readiness()).await?;
-            session.commit().await?;
-            made.id
-        }
+    let account = if let Some(account) = onboarding::known_account(&link, &terms) {
+        account
+    } else {
+        let Some(partner) = terms.partners.get(&link.partner_key) else { return Ok(gone()) };
+        let (new, key) = onboarding::new_account(&link, &partner.profile);
+        let made = api.create_account(&new, &key).await.done().map_err(|why| no_answer(&link, &why))?;
+        let mut session = session(&app, &link).await?;
+        onboarding::enter_account(&mut session, &link, &made.id).await?;
+        onboarding::note_readiness(&mut session, &link, &made.id, &made.readiness()).await?;
+        session.commit().await?;
+        made.id
     };
     let here = format!("{}/onboard/{token}", app.public_url);
     let back = format!("{here}/back");

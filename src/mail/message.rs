@@ -16,6 +16,9 @@ pub enum MessageError {
     /// Nobody said who sends mail.
     #[error("no sender is set: set `from` under [workspace.mail], such as \"Acme Partners <partners@acme.example>\"")]
     NoSender,
+    /// Nobody said who gets what is tried out.
+    #[error("mail of the test book goes to the owner, and none is set: set `owner` under [workspace.mail]")]
+    NoOwner,
     /// A setting is no address.
     #[error("the setting `mail.{0}` holds no e-mail address")]
     Setting(&'static str),

@@ -106,6 +106,17 @@ impl<'a> Post<'a> {
         }
     }
 
+    /// Checks that a book's mail has somewhere to go.
+    ///
+    /// # Errors
+    /// [`QueueError::NotSetUp`] where it is the test book's, and there is no owner.
+    pub fn reaches(&self, mode: Mode) -> Result<(), QueueError> {
+        if mode == Mode::Test && self.settings.owner.is_none() {
+            return Err(MessageError::NoOwner.into());
+        }
+        Ok(())
+    }
+
     /// Who sends.
     pub fn sender(&self) -> &Sender {
         &self.sender

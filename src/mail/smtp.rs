@@ -20,7 +20,7 @@ use crate::config::{Config, Secret};
 /// How long reaching the server, encryption and authentication may take together.
 const TO_CONNECT: Duration = Duration::from_secs(30);
 /// How long the answer to a command may take.
-const TO_ANSWER: Duration = Duration::from_secs(60);
+const TO_ANSWER: Duration = Duration::from_mins(1);
 /// How long the server may take to say whether it took a mail. RFC 5321 asks for this much: whoever hangs up earlier
 /// sends twice what was taken.
 const TO_TAKE: Duration = Duration::from_mins(10);
@@ -329,13 +329,11 @@ impl Connection {
                 return Err(Failed::Ended(format!("no answer within {} seconds", patience.as_secs())));
             }
         };
-        match error.status() {
-            Some(code) => Err(Failed::Said { code: code.into(), words: words(&error) }),
-            None => {
-                self.is_over = true;
-                Err(Failed::Ended(words(&error)))
-            }
+        if let Some(code) = error.status() {
+            return Err(Failed::Said { code: code.into(), words: words(&error) });
         }
+        self.is_over = true;
+        Err(Failed::Ended(words(&error)))
     }
 }
 
@@ -349,7 +347,7 @@ enum Failed {
 }
 
 impl Failed {
-    fn words(self: &Failed) -> String {
+    fn words(&self) -> String {
         let (Self::Ended(words) | Self::Said { words, .. }) = self;
         words.clone()
     }

@@ -30,6 +30,8 @@ pub struct Claimed {
     method: String,
     /// What the partner sees.
     pub reference: String,
+    /// The statement that says what it is made of.
+    pub statement_id: Option<String>,
     status: String,
     /// Which try this is: 1, 2, …
     pub attempt: i64,
@@ -99,10 +101,13 @@ pub async fn claim(
 ) -> Result<(Vec<Claimed>, Option<Cursor>), StoreError> {
     let text = format!(
         "SELECT p.payout_id, p.batch_id, b.month, p.partner_key, p.destination, p.paid_amount, p.paid_currency,
-                p.currency AS ledger_currency, p.method, p.reference, p.status, p.attempt,
+                p.currency AS ledger_currency, p.method, p.reference, p.status, p.attempt, s.statement_id,
                 a.idempotency_key, a.tries, a.started_at, b.approved_at
          FROM payouts p
          JOIN batches b ON b.workspace_id = $1 AND b.batch_id = p.batch_id
+         LEFT JOIN statements s
+                ON s.workspace_id = $1 AND s.batch_id = p.batch_id AND s.partner_key = p.partner_key
+               AND s.currency = p.currency
          LEFT JOIN transfer_attempts a
                 ON a.workspace_id = $1 AND a.payout_id = p.payout_id AND a.attempt = p.attempt AND a.status = 'open'
          WHERE p.workspace_id = $1 AND p.batch_id = $2 AND (p.partner_key, p.currency, p.method) > ($3, $4, $5)

@@ -42,6 +42,7 @@ pub(super) fn read(json: &str, _event_type: &str) -> Result<Vec<Fact>, ReadError
 }
 
 /// Reads `account.application.deauthorized`: it shows the application; whose account it was stands in the envelope.
+#[allow(clippy::unnecessary_wraps, reason = "as every reader")]
 pub(super) fn read_deauthorized(_json: &str, _event_type: &str) -> Result<Vec<Fact>, ReadError> {
     let (id, transfers) = (String::new(), "deauthorized".to_owned());
     Ok(vec![Fact::Account(AccountFact { id, transfers, missing: Vec::new() })])

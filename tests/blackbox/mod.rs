@@ -287,6 +287,7 @@ pub fn finish(command: &mut Command) -> Ran {
 pub fn filters() -> Vec<(&'static str, &'static str)> {
     vec![
         (r"\b(pay|ent|bat|po|key|mail|st)_[0-9a-f]{32}\b", "${1}_[id]"),
+        (r"\b[0-9a-f]{64}\b", "[sha256]"),
         (r"\bcb_(live|test)_[0-9a-f]{48}\b", "cb_${1}_[secret]"),
         (r"\bcb_(live|test)_[0-9a-f]{4}\b", "cb_${1}_[shown]"),
         (r"20(2[6-9]|[3-9]\d)-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z?)", "[now]"),

@@ -131,7 +131,7 @@ fn sending(home: &Home) -> Child {
 
 /// Waits until a server has so many mails, or the sender has ended.
 fn until_sent(mail: &MailServer, sender: &mut Child, count: usize) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while mail.count() < count && sender.try_wait().unwrap().is_none() {
         assert!(Instant::now() < patience, "only {} mails came", mail.count());
         std::thread::sleep(Duration::from_millis(1));

@@ -16,6 +16,7 @@ mod mails;
 mod money;
 mod months;
 mod proof;
+mod statements;
 mod usage;
 
 use blackbox::{Home, events, fixture, lines};

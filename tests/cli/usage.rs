@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 23] = [
     "",
     "serve",
     "demo",
@@ -22,8 +22,10 @@ const COMMANDS: [&str; 21] = [
     "payouts close",
     "payouts list",
     "payouts approve",
+    "payouts pay",
     "payouts mark-paid",
     "payouts export",
+    "partner onboard",
     "verify",
     "doctor",
     "api-key create",

@@ -1,6 +1,7 @@
 //! Mail: queued once, sent once, whatever the server and the machine do meanwhile.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 use commission_bridge::admin::mails as desk;
@@ -164,12 +165,12 @@ fn what(received: &Received) -> String {
     let mut text = format!("<{}> to {:?} by {}\n", received.from, received.to, received.hello);
     for name in names {
         if let Some((_, value)) = received.headers.iter().find(|(header, _)| header == name) {
-            text.push_str(&format!("{name}: {value}\n"));
+            let _ = writeln!(text, "{name}: {value}");
         }
     }
     for part in &received.parts {
         let charset = part.charset.as_deref().unwrap_or("-");
-        text.push_str(&format!("  {} {charset} {}\n", part.content_type, part.name.as_deref().unwrap_or("")));
+        let _ = writeln!(text, "  {} {charset} {}", part.content_type, part.name.as_deref().unwrap_or(""));
     }
     assert!(received.defects.is_empty(), "{:?}", received.defects);
     assert_eq!(received.header("Date"), "Sat, 05 Dec 2026 00:00:00 +0000");

@@ -24,6 +24,7 @@ mod payouts;
 mod plans;
 mod property;
 mod schema;
+mod statements;
 mod tiers;
 mod transfer_events;
 mod transfers;

@@ -38,7 +38,7 @@ fn sample(path: &str, name: &str) -> &'static str {
         ("/v1/mails", "status") => "queued",
         ("/v1/leads", "by") => "customer_key",
         (_, "key" | "program") => "saas",
-        (_, "batch") => "2026-10",
+        (_, "batch" | "month") => "2026-10",
         (_, "version") => "1",
         (_, "workspace") => "default",
         (_, "link") => "spring",
@@ -197,6 +197,11 @@ async fn ask_everything(api: &mut Api, path: &str, inside: &[String], behind: &[
     let mut address = path.to_owned();
     for name in inside {
         let place = format!("{{{name}}}");
+        if name == "payout" {
+            let listed = api.look("/v1/batches/2026-10/payouts").await;
+            address = address.replace(&place, listed["data"][0]["payout_id"].as_str().unwrap());
+            continue;
+        }
         let value = match (name.ends_with("_id") && name != "event_id", address.split_once(&format!("/{place}"))) {
             _ if name == "payout" => id_of(&api.look("/v1/batches/2026-10/payouts").await["data"][0]),
             _ if name == "file" => id_of(&api.look("/v1/batches/2026-10/files").await["data"][0]),

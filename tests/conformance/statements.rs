@@ -5,7 +5,7 @@ use commission_bridge::admin::adjustments::{self, NewAdjustment};
 use commission_bridge::domain::Time;
 use commission_bridge::domain::entry::{Component, EntryKind};
 use commission_bridge::domain::statement::{self, Frozen, Statement};
-use commission_bridge::domain::terms::{Change, CustomersShown};
+use commission_bridge::domain::terms::{Change, CustomersShown, Duration};
 use commission_bridge::payouts::{batch, closing};
 use commission_bridge::statements::draft::draft;
 use commission_bridge::store::adjustments::{self as adjusted, Adjustment};
@@ -14,7 +14,9 @@ use commission_bridge::store::statements::{self, StatementRow, Wanted};
 use commission_bridge::store::{Mode, Urgency};
 use serde_json::json;
 
-use crate::harness::{World, charge, hour, invoice_paid, invoice_payment, paid_by_file, program, refund, terms};
+use crate::harness::{
+    World, charge, hour, invoice_paid, invoice_payment, paid_by_file, partner, program, refund, terms,
+};
 
 crate::on_both_engines!(
     months_go_on_from_each_other,
@@ -217,18 +219,24 @@ async fn what_was_booked_late_is_in_the_next_one(world: &World) {
     is_proven(world).await;
 }
 
+/// A program whose rule pays once for each customer.
+fn once() -> Change {
+    let mut once = program();
+    if let Change::ProgramVersion { terms, .. } = &mut once {
+        terms.rules[0].duration = Duration::OneTime;
+    }
+    once
+}
+
 async fn programs_say_what_is_shown(world: &World) {
-    world.enter(&terms()).await;
+    world.enter(&[once()]).await;
+    world.enter(&partner("acme")).await;
     world.enter(&[paid_by_file("acme")]).await;
     let by_acme = json!({"partner_key": "acme"});
-    let mut free = invoice_paid(3, "cus_3", &by_acme);
-    free["data"]["object"]["currency"] = json!("usd");
-    for field in ["total", "subtotal", "amount_due", "amount_paid"] {
-        free["data"]["object"][field] = json!(0);
-    }
-    world.receive(&[invoice_paid(1, "cus_1", &by_acme), free]).await;
+    world.receive(&[invoice_paid(1, "cus_1", &by_acme), invoice_paid(3, "cus_1", &by_acme)]).await;
     let showing = |customers: CustomersShown, is_refused_shown: bool| {
-        let Change::ProgramVersion { program, name, version, effective_from, in_force_from, engine, mut terms } = program()
+        let Change::ProgramVersion { program, name, version, effective_from, in_force_from, engine, mut terms } =
+            program()
         else {
             panic!("a program's version")
         };
@@ -256,8 +264,9 @@ async fn programs_say_what_is_shown(world: &World) {
     world.enter(&[showing(CustomersShown::Id, true)]).await;
     let open = said(world).await;
     assert_eq!(open.lines[0].customer.as_deref(), Some("cus_1"));
-    assert_eq!(open.refused.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["zero_amount"]);
-    assert_eq!(open.refused[0].sentence, "No money was received.");
+    assert_eq!(open.refused.iter().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["one_time_already_earned"]);
+    assert!(open.refused[0].sentence.contains("pays once per customer"), "{:?}", open.refused);
+    assert_eq!(open.refused[0].paid, 10_000);
     world.enter(&[showing(CustomersShown::Hidden, false)]).await;
     let closed = said(world).await;
     assert_eq!((closed.lines[0].customer.as_ref(), closed.refused.len()), (None, 0));
@@ -296,5 +305,8 @@ async fn whatever_is_changed_is_found(world: &World) {
     }
     world.tamper(&format!("DELETE FROM statements WHERE statement_id = '{first}'")).await.unwrap();
     let differences = proven(world).await;
-    assert!(differences.iter().any(|found| found.contains("does not go on from the statement before")), "{differences:?}");
+    assert!(
+        differences.iter().any(|found| found.contains("does not go on from the statement before")),
+        "{differences:?}"
+    );
 }

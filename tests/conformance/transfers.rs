@@ -48,7 +48,7 @@ pub struct Paid {
 }
 
 impl World {
-    pub async fn wait_until(&self, at: &str) {
+    pub fn wait_until(&self, at: &str) {
         self.clock.advance(at.parse::<Time>().unwrap() - self.now());
     }
 
@@ -80,7 +80,7 @@ impl World {
             create(&mut desk, &new).await.unwrap();
         }
         session.commit().await.unwrap();
-        self.wait_until("2026-11-02T09:00:00Z").await;
+        self.wait_until("2026-11-02T09:00:00Z");
         let mut session = self.session().await;
         let (tx, by) = session.parts();
         let (batch, _) = closing::begin(tx, by, Mode::Live, MONTH.parse().unwrap()).await.unwrap();
@@ -178,6 +178,7 @@ async fn everybody_is_paid_once(world: &World) {
     assert_eq!(transfer.metadata["batch"], paid.batch.batch_id);
     assert_eq!(transfer.metadata["partner_key"], "p0003");
     assert_eq!(transfer.metadata["month"], MONTH);
+    assert!(transfer.metadata["statement"].starts_with("st"), "{transfer:?}");
     // No look-up was needed, and paying once more does nothing.
     assert_eq!(paid.fake.books().requests.len(), 25);
     world.ask_to_pay().await;

@@ -9,4 +9,8 @@ mod fake_stripe;
 
 mod kills;
 mod month;
+mod onboarding;
 mod paying;
+#[path = "../http/server.rs"]
+#[allow(dead_code, reason = "another program uses the rest")]
+mod server;

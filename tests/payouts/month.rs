@@ -82,6 +82,19 @@ pub fn payouts(home: &Home) -> Vec<Payout> {
     })
 }
 
+/// The account on which a partner is paid.
+pub fn payout_account(home: &Home, partner: &str) -> Option<String> {
+    blocking(async {
+        let db = Db::open(&home.url).await.unwrap();
+        let mut tx = db.read().await.unwrap();
+        let workspace = workspaces::find(&mut tx, "default").await.unwrap().unwrap();
+        let terms = db.terms(&mut tx, workspace).await.unwrap();
+        drop(tx);
+        db.close().await;
+        terms.partners[partner].profile.payout.as_ref()?.account.clone()
+    })
+}
+
 /// A command that pays by the fake.
 pub fn command(home: &Home, fake: &FakeStripe, words: &str) -> std::process::Command {
     let mut command = home.command();

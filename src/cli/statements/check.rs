@@ -85,7 +85,9 @@ fn print(arguments: &Check, checked: &Checked) {
     }
     if checked.is_clean() {
         let count = many(arguments.files.len(), "statement");
-        outln!("\n{count}: unchanged, each adds up, and each goes on from the one before.");
+        let is_whole = checked.remarks.is_empty();
+        let chain = if is_whole { ", and each goes on from the one before" } else { "; see the notes for the rest" };
+        outln!("\n{count}: unchanged, each adds up{chain}.");
     } else {
         outln!("\n{}: see above.", many(checked.faults.len(), "fault"));
     }

@@ -94,13 +94,15 @@ impl Payer {
     }
 
     async fn call(&self, claimed: &Claimed) -> Result<Answer<Transfer>, StoreError> {
-        let metadata = [
+        // The same whenever it is tried again: all of it is frozen with the batch.
+        let mut metadata = vec![
             ("batch", claimed.batch_id.as_str()),
             ("payout", claimed.payout_id.as_str()),
             ("partner_key", claimed.partner_key.as_str()),
             ("month", claimed.month.as_str()),
             ("reference", claimed.reference.as_str()),
         ];
+        metadata.extend(claimed.statement_id.as_deref().map(|id| ("statement", id)));
         let new = NewTransfer {
             amount: claimed.paid_amount,
             currency: claimed.currency()?,

@@ -276,7 +276,7 @@ impl Payer {
 /// Lets a batch stand still until somebody asks again.
 async fn pause(tx: &mut Tx, by: By<'_>, batch_id: &str, why: &Value) -> Result<(), StoreError> {
     if transfers::pause(tx, by.workspace, batch_id, why).await? {
-        tracing::warn!(batch = batch_id, why = %why, "paying stands still until somebody asks again");
+        tracing::info!(batch = batch_id, why = %why, "paying stands still until somebody asks again");
         let object_id = batch_id.to_owned();
         let (action, object, after) = ("batch.paused", "batch", Some(why.clone()));
         audit::append(tx, by, &[Act { action, object, object_id, before: None, after }]).await?;

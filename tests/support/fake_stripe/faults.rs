@@ -68,7 +68,7 @@ impl Faults {
     }
 }
 
-/// SplitMix64's finaliser.
+/// The last step of the generator `SplitMix64`.
 pub fn mixed(mut value: u64) -> u64 {
     value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -19,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use commission_bridge::clock::Clock;
 
+#[allow(unused_imports, reason = "each test program uses what it needs")]
 pub use faults::{Fault, Faults, mixed};
 
 /// The keys that it accepts.
