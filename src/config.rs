@@ -158,7 +158,7 @@ pub enum ConfigError {
     #[error("PUBLIC_URL is {0:?}: expected an address that begins with https:// (or http://)")]
     PublicUrl(String),
     /// The address of exchange rates is none.
-    #[error("{0}. Expected an address of the European Central Bank's format, or off")]
+    #[error("{0}; or off, so that none are fetched")]
     FxUrl(crate::fx::fetch::FetchError),
     /// The rate limit is none.
     #[error("API_RATE_LIMIT is {0:?}: expected a number of requests a second, or 0 for any number")]

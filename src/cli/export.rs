@@ -23,10 +23,11 @@ use crate::store::{StoreError, payouts};
 const TRIES: usize = 5;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 enum Format {
     /// One row for each payout, with all that a bookkeeper asks for
     Generic,
-    /// Payouts by `PayPal`, for its upload: no heading, at most 5,000 rows, one currency
+    /// Payouts by PayPal, for its upload: no heading, at most 5,000 rows, one currency
     Paypal,
     /// Payouts by Wise, for its batch payments: at most 1,000 rows, one currency
     Wise,

@@ -46,6 +46,7 @@ pub struct Import {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 pub struct Fetch {
     /// Where from [default: FX_URL, else the European Central Bank's daily file]
     #[arg(long, value_name = "URL")]

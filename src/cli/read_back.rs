@@ -14,12 +14,13 @@ use crate::payouts::readback::{self, ResultFormat};
 use crate::payouts::results::{self, Did, ResultsError};
 
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 pub struct ReadBack {
     /// The batch, by its id or month
     batch: String,
     /// The file, or - for standard input
     file: PathBuf,
-    /// Whose file it is: csv (`payout_id,status,external_id,reason`), paypal, pain002 or camt054
+    /// Whose file it is: csv (payout_id,status,external_id,reason), paypal, pain002 or camt054
     #[arg(long)]
     format: ResultFormat,
     /// Print what would change, and change nothing

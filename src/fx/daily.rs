@@ -20,7 +20,7 @@ const OF_NINETY: &str = "eurofxref-hist-90d.xml";
 /// With a longer gap than a weekend, one day's rates leave days without.
 const GAP: TimeDelta = TimeDelta::days(3);
 /// How often it looks whether rates are due.
-const NAP: Duration = Duration::from_secs(60);
+const NAP: Duration = Duration::from_mins(1);
 /// How long it waits after the first failure, and after many.
 const FIRST_WAIT: TimeDelta = TimeDelta::minutes(1);
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);

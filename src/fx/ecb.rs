@@ -48,7 +48,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<EuroRate>, Unreadable> {
     if rates.is_empty() {
         return Err(Unreadable { line: None, message: "the file has no exchange rates".to_owned() });
     }
-    rates.sort_by(|a, b| (a.day, a.currency).cmp(&(b.day, b.currency)));
+    rates.sort_by_key(|rate| (rate.day, rate.currency));
     Ok(rates)
 }
 
@@ -83,9 +83,11 @@ fn xml(text: &str) -> Result<Vec<EuroRate>, Unreadable> {
     let mut reader = Reader::from_str(text);
     let mut rates = Rates::default();
     let (mut open, mut day) = (Vec::new(), None);
+    let (mut line, mut counted) = (1, 0);
     loop {
         let at = usize::try_from(reader.buffer_position()).unwrap_or(0).min(text.len());
-        let line = 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+        line += text.get(counted..at).map_or(0, |piece| piece.matches('\n').count());
+        counted = at.max(counted);
         let event = reader.read_event().map_err(|error| about(line, format!("is no XML: {error}")))?;
         match event {
             Event::DocType(_) => return Err(about(line, "has a DOCTYPE, which a file of rates never has")),

@@ -152,11 +152,12 @@ enum Answer {
 /// [`FetchError::Address`].
 pub fn parsed(address: &str) -> Result<Url, FetchError> {
     let refused = |why: String| FetchError::Address { url: address.to_owned(), why };
-    let url = Url::parse(address).map_err(|error| refused(error.to_string()))?;
+    let expected = "expected one that begins with https://";
+    let url = Url::parse(address).map_err(|error| refused(format!("{error}: {expected}")))?;
     if matches!(url.scheme(), "http" | "https") && url.host().is_some() {
         Ok(url)
     } else {
-        Err(refused("expected one that begins with https://".to_owned()))
+        Err(refused(expected.to_owned()))
     }
 }
 

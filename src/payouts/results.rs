@@ -153,7 +153,7 @@ impl Applying<'_> {
         };
         match (month, self.format) {
             (Some(month), _) => {
-                self.leave(row, found.as_ref(), format!("is of the batch of {month}: read it there, too"))
+                self.leave(row, found.as_ref(), format!("is of the batch of {month}: read it there, too"));
             }
             // A file of one's own is about this batch and nothing else.
             (None, ResultFormat::Csv) => self.fault(row, format!("there is no payout {payout_id:?}")),

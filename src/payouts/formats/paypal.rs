@@ -40,12 +40,13 @@ pub(super) fn write(items: &[PayItem]) -> Result<Vec<u8>, Problem> {
         let recipient = recipient(item).map_err(|why| Problem::of(item, why))?;
         let customer_id = customer_id(item).ok_or_else(|| Problem::of(item, "the payout's id has an unknown form"))?;
         let note = one_line(&format!("{} ({})", item.reference, item.payout_id), MOST_NOTE);
+        let note = csv_cell::text(&note);
         let row = [
-            &recipient,
+            recipient.as_str(),
             &amount(item),
             &item.currency.as_str().to_uppercase(),
             &customer_id,
-            &csv_cell::text(&note).into_owned(),
+            note.as_ref(),
             "PAYPAL",
         ];
         writer.write_record(row).map_err(|error| Problem::of(item, error.to_string()))?;

@@ -62,7 +62,7 @@ pub(super) fn check(settings: &Settings, item: &PayItem) -> Vec<String> {
 }
 
 fn moment(day: IsoDate) -> IsoDateTime {
-    IsoDateTime::new(day, 0, 0, 0).map(IsoDateTime::in_utc).unwrap_or_else(|_| IsoDateTime::from(day))
+    IsoDateTime::new(day, 0, 0, 0).map_or_else(|_| IsoDateTime::from(day), IsoDateTime::in_utc)
 }
 
 fn entry(item: &PayItem) -> Result<CreditTransferEntry, Vec<String>> {

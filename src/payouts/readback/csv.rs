@@ -22,7 +22,7 @@ pub(super) fn read(bytes: &[u8], file_name: &str) -> Result<Vec<Row>, ImportErro
             continue;
         };
         let why = line.cell(reason).map(short);
-        let fate = match fate(line.cell(Some(status)).unwrap_or_default(), why) {
+        let fate = match fate(line.cell(Some(status)).unwrap_or_default(), why.as_deref()) {
             Ok(fate) => fate,
             Err(message) => {
                 line.fault(&mut faults, status, message);
@@ -42,8 +42,8 @@ pub(super) fn read(bytes: &[u8], file_name: &str) -> Result<Vec<Row>, ImportErro
     Ok(rows)
 }
 
-fn fate(status: &str, why: Option<String>) -> Result<Fate, String> {
-    let because = |unsaid: &str| why.clone().unwrap_or_else(|| unsaid.to_owned());
+fn fate(status: &str, why: Option<&str>) -> Result<Fate, String> {
+    let because = |unsaid: &str| why.map_or_else(|| unsaid.to_owned(), str::to_owned);
     Ok(match status.to_lowercase().as_str() {
         "sent" => Fate::Sent,
         "settled" | "paid" => Fate::Settled,
