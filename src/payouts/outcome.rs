@@ -298,7 +298,10 @@ async fn follow(tx: &mut Tx, by: By<'_>, batch: &Batch) -> Result<(), StoreError
 }
 
 /// A batch is paid when none of its payouts is open.
-pub(super) async fn follow_end(tx: &mut Tx, by: By<'_>, batch: &Batch) -> Result<(), StoreError> {
+///
+/// # Errors
+/// The database's.
+pub async fn follow_end(tx: &mut Tx, by: By<'_>, batch: &Batch) -> Result<(), StoreError> {
     if batches::end_paying(tx, by.workspace, &batch.batch_id, by.now).await? {
         let after = batches::by_id(tx, by.workspace, &batch.batch_id).await?;
         if let Some(after) = after {

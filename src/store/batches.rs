@@ -292,19 +292,6 @@ pub async fn ask_to_pay(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str, now
     Ok(changed == 1)
 }
 
-/// Pauses paying, with why.
-pub async fn pause(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str, why: &Value) -> Result<(), StoreError> {
-    on!(tx, conn => {
-        sqlx::query("UPDATE batches SET paused = $3 WHERE workspace_id = $1 AND batch_id = $2 AND status = 'paying'")
-            .bind(workspace.0)
-            .bind(batch_id)
-            .bind(why.to_string())
-            .execute(conn)
-            .await?;
-    });
-    Ok(())
-}
-
 /// Marks a batch as being paid: some of its payouts are on their way, or settled.
 pub async fn begin_paying(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<(), StoreError> {
     on!(tx, conn => {

@@ -393,6 +393,22 @@ pub async fn of_batch(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Re
     }))
 }
 
+/// Whether the fate of any payout of a batch is not known yet.
+pub async fn any_open(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<bool, StoreError> {
+    let open: Option<i64> = on!(tx, conn => {
+        sqlx::query_scalar(
+            "SELECT CAST(1 AS BIGINT) FROM payouts
+             WHERE workspace_id = $1 AND batch_id = $2 AND status IN ('ready', 'sending', 'sent')
+             LIMIT 1",
+        )
+        .bind(workspace.0)
+        .bind(batch_id)
+        .fetch_optional(conn)
+        .await?
+    });
+    Ok(open.is_some())
+}
+
 /// What the payouts of a batch that are `ready` come to, by the ledger's currency.
 pub async fn ready_totals(
     tx: &mut Tx,

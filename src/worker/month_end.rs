@@ -13,6 +13,7 @@ use crate::domain::terms::{AutoClose, MonthEnd, Settings};
 use crate::payouts::batch;
 use crate::payouts::closing;
 use crate::payouts::error::PayoutError;
+use crate::payouts::outcome;
 use crate::store::audit::By;
 use crate::store::batches::{self, Batch};
 use crate::store::{Mode, StoreError, Urgency, WorkspaceId, events, payouts};
@@ -56,12 +57,33 @@ impl Worker {
         for batch in closing {
             self.finish(workspace, &batch.batch_id).await?;
         }
+        self.end_what_is_paid(workspace).await?;
         if settings.month_end.close == AutoClose::Off {
             return Ok(());
         }
         self.close_by_itself(workspace, &settings).await?;
         if settings.month_end.close == AutoClose::Approve {
             self.approve_by_itself(workspace, &settings.month_end).await?;
+        }
+        Ok(())
+    }
+
+    /// Two payouts that settle at the same moment may each have seen the other open, and left their batch as `paying`.
+    async fn end_what_is_paid(&self, workspace: WorkspaceId) -> Result<(), PayoutError> {
+        let mut tx = self.ledger.db.read().await?;
+        let paying = batches::in_status(&mut tx, workspace, "paying").await?;
+        let mut over = Vec::new();
+        for batch in paying {
+            if !payouts::any_open(&mut tx, workspace, &batch.batch_id).await? {
+                over.push(batch);
+            }
+        }
+        tx.rollback().await?;
+        for batch in over {
+            let mut tx = self.ledger.db.write(Urgency::Background).await?;
+            let by = By { workspace, author: AUTHOR, now: self.ledger.clock.now(), ids: &self.ledger.ids };
+            outcome::follow_end(&mut tx, by, &batch).await?;
+            tx.commit().await?;
         }
         Ok(())
     }

@@ -159,7 +159,7 @@ fn a_script_sets_everything_up_and_closes_a_month(home: &Home) {
     for action in [
         "batch.closed",
         "batch.approved",
-        "payout.marked_paid",
+        "payout.settled",
         "adjustment.booked",
         "review.entered",
         "code.changed",
