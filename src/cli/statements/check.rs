@@ -29,14 +29,14 @@ pub fn run(arguments: &Check) -> Result<(), Failure> {
     }
     let checked = check(contents.iter().map(Vec::as_slice));
     if arguments.json {
-        print_json(arguments, &checked)?
+        print_json(arguments, &checked)?;
     } else {
-        print(arguments, &checked)
+        print(arguments, &checked);
     }
     if checked.is_clean() { Ok(()) } else { Err(Failure::Answered) }
 }
 
-fn of<'a>(list: &'a [(usize, String)], number: usize) -> impl Iterator<Item = &'a String> {
+fn of(list: &[(usize, String)], number: usize) -> impl Iterator<Item = &String> {
     list.iter().filter(move |(of, _)| *of == number).map(|(_, sentence)| sentence)
 }
 

@@ -66,7 +66,7 @@ impl Verifying<'_> {
                 match booked.remove(&line.entry) {
                     Some(entry) if is_booked_as(line, &entry, frozen.statement.currency.as_str()) => {}
                     Some(_) => {
-                        self.report.differs(format!("{name} tells entry {} otherwise than it is booked.", line.entry))
+                        self.report.differs(format!("{name} tells entry {} otherwise than it is booked.", line.entry));
                     }
                     None => self
                         .report
