@@ -215,7 +215,7 @@ mod tests {
             ("acme 00", "aud", "BSB"),
             ("06-2000 99", "aud", "BSB"),
             ("06200 12345678", "aud", "BSB"),
-            ("23-14-70 2882182", "gbp", "sort code"),
+            ("40-30-20 1234567", "gbp", "sort code"),
             ("231470", "usd", "e-mail"),
             ("", "usd", "no Wise recipient"),
         ] {
