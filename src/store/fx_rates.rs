@@ -119,7 +119,7 @@ pub async fn of_day(tx: &mut Tx, workspace: WorkspaceId, day: NaiveDate) -> Resu
 /// The last day for which any rate is known.
 pub async fn last_day(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<NaiveDate>, StoreError> {
     let day: Option<String> = on!(tx, conn => {
-        sqlx::query_scalar("SELECT day FROM fx_rates WHERE workspace_id = $1 ORDER BY day DESC LIMIT 1")
+        sqlx::query_scalar("SELECT day FROM fx_rates WHERE workspace_id = $1 AND day > '' ORDER BY day DESC LIMIT 1")
             .bind(workspace.0)
             .fetch_optional(conn)
             .await?

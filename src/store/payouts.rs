@@ -587,18 +587,19 @@ pub struct Sum {
 
 /// What a batch pays, by the ledger's currencies.
 pub async fn sums(tx: &mut Tx, workspace: WorkspaceId, batch_id: &str) -> Result<Vec<Sum>, StoreError> {
-    Ok(on!(tx, conn => {
+    let mut sums: Vec<Sum> = on!(tx, conn => {
         sqlx::query_as(
             "SELECT currency, COUNT(*) AS payouts, CAST(SUM(amount) AS BIGINT) AS amount,
                     CAST(SUM(returned) AS BIGINT) AS returned
              FROM payouts
              WHERE workspace_id = $1 AND batch_id = $2 AND status <> 'blocked'
-             GROUP BY currency
-             ORDER BY currency",
+             GROUP BY currency",
         )
         .bind(workspace.0)
         .bind(batch_id)
         .fetch_all(conn)
         .await?
-    }))
+    });
+    sums.sort_unstable_by(|a, b| a.currency.cmp(&b.currency));
+    Ok(sums)
 }
