@@ -168,7 +168,8 @@ pub fn read(body: &[u8]) -> Result<Reading, ReadError> {
         if let Fact::Account(account) = fact
             && account.id.is_empty()
         {
-            account.id = event.account().ok_or_else(|| ReadError::missing("account", "an account's id"))?.to_owned();
+            let id = event.account().ok_or_else(|| ReadError::missing("account", "an account's id"))?;
+            id.clone_into(&mut account.id);
         }
     }
     Ok(Reading::Facts(EventFacts { stamp, facts }))

@@ -1,6 +1,7 @@
 //! `payouts export` of payment files, `payouts read-back`, and `fx`.
 
 use serde_json::Value;
+use std::fmt::Write as _;
 
 use crate::blackbox::Home;
 use crate::{on_both_engines, shop_with_sales};
@@ -76,7 +77,7 @@ fn a_month_leaves_by_files_and_what_became_of_it_is_read_back(home: &mut Home) {
     for line in &lines {
         let (name, _) = line.split_once(": ").unwrap();
         let file = std::fs::read_to_string(home.path("out").join(name)).unwrap();
-        results += &format!("{},TX1,SUCCESS\n", file.trim_end());
+        let _ = writeln!(results, "{},TX1,SUCCESS", file.trim_end());
     }
     home.write("results.csv", &results);
     home.ok("payouts read-back 2025-02 results.csv --format paypal --dry-run");

@@ -5,10 +5,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::netting::Period;
 
-fn at(text: &str) -> Time {
-    text.parse().unwrap()
-}
-
 fn months() -> Vec<Month> {
     ["2026-10", "2026-11", "2026-12"].iter().map(|month| month.parse().unwrap()).collect()
 }

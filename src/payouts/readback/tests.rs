@@ -1,5 +1,7 @@
 //! What readers make of files, and that no file is too odd.
 
+use std::fmt::Write as _;
+
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -77,7 +79,8 @@ fn paypals_results_by_whatever_they_are_called() {
         "Recipient,Amount,Currency,Customer ID,Note,Transaction ID,Transaction Status,Error message\n".to_owned();
     for (number, state) in (1..).zip(states) {
         let why = if state == "FAILED" { "Receiver is unregistered" } else { "" };
-        one += &format!("a@b.example,\"1,244.95\",USD,{},Thanks,TX{number},{state},{why}\n", short(number));
+        let short = short(number);
+        let _ = writeln!(one, "a@b.example,\"1,244.95\",USD,{short},Thanks,TX{number},{state},{why}");
     }
     let other = format!(
         "Mass payment of October\nBatch,X1\n\nPayout item ID;Unique ID;Gross;Currency code;Status;Note to recipient\n\
