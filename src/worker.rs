@@ -141,7 +141,9 @@ impl Worker {
 
     /// Works until told to stop: one loop records, one settles, one closes months.
     pub async fn run(&self, shutdown: CancellationToken) {
-        tokio::join!(self.keep_recording(&shutdown), self.keep_settling(&shutdown), self.keep_closing(&shutdown));
+        // Closing a month is rare and deep: it does not make everybody's state larger.
+        let closing = Box::pin(self.keep_closing(&shutdown));
+        tokio::join!(self.keep_recording(&shutdown), self.keep_settling(&shutdown), closing);
     }
 
     async fn keep_recording(&self, shutdown: &CancellationToken) {

@@ -1,7 +1,8 @@
 //! `payouts export` of payment files, `payouts read-back`, and `fx`.
 
-use serde_json::Value;
 use std::fmt::Write as _;
+
+use serde_json::Value;
 
 use crate::blackbox::Home;
 use crate::{on_both_engines, shop_with_sales};

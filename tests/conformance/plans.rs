@@ -56,7 +56,6 @@ fn sample(path: &str, name: &str) -> &'static str {
         (_, "since" | "until") => "2026-10-01T00:00:00Z",
         (_, "mode") => "live",
         (_, "day") => "2026-10-30",
-        (_, "month") => "2026-10",
         (_, "subject") => "api_key",
         (_, "subject_id" | "author") => "test",
         _ => panic!("{path} takes `{name}`: name a value of it here, so that its queries are looked at"),

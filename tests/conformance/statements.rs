@@ -78,8 +78,8 @@ async fn all(world: &World) -> Vec<(StatementRow, Frozen)> {
 
 /// The last statement of a partner in a currency.
 async fn last(world: &World, currency: &str) -> Statement {
-    let all = all(world).await.into_iter().map(|(_, frozen)| frozen.statement);
-    all.filter(|statement| statement.currency.as_str() == currency).next_back().unwrap()
+    let mut all = all(world).await.into_iter().map(|(_, frozen)| frozen.statement);
+    all.rfind(|statement| statement.currency.as_str() == currency).unwrap()
 }
 
 fn figures(statement: &Statement) -> [i64; 6] {
