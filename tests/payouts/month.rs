@@ -25,6 +25,11 @@ pub fn last_month() -> Month {
 
 /// Owes each of so many partners 10.00 usd and something, closes the last month and approves it.
 pub fn owed(home: &Home, partners: usize) {
+    owed_each(home, partners, |number| 1000 + i64::try_from(number).unwrap());
+}
+
+/// The same, with the amount of each.
+pub fn owed_each(home: &Home, partners: usize, amount: impl Fn(usize) -> i64) {
     blocking(async {
         let db = Db::open(&home.url).await.unwrap();
         let (clock, ids) = (Clock::machine(), Ids::random());
@@ -49,7 +54,7 @@ pub fn owed(home: &Home, partners: usize) {
         let mut desk = session.desk().await.unwrap();
         for number in 0..partners {
             let (kind, partner) = (EntryKind::Adjustment, format!("p{number:05}"));
-            let amount = 1000 + i64::try_from(number).unwrap();
+            let amount = amount(number);
             let (partner, currency, note) = (partner.as_str(), "usd", "owed");
             let new = NewAdjustment { kind, partner, program: None, amount, currency, note, available_at: None };
             create(&mut desk, &new).await.unwrap();

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::blackbox::{Home, Ran, finish};
 use crate::fake_stripe::FakeStripe;
-use crate::month::{command, last_month, owed};
+use crate::month::{command, last_month, owed, owed_each};
 use crate::{on_both_engines, shows};
 
 on_both_engines!(money_is_missing_and_comes, a_key_of_the_other_book_is_refused);
@@ -18,7 +18,8 @@ fn pay(home: &mut Home, fake: &FakeStripe) -> Ran {
 }
 
 fn money_is_missing_and_comes(home: &mut Home) {
-    owed(home, 5);
+    // Transfers go out side by side: which of the five come first is open, so each is owed the same.
+    owed_each(home, 5, |_| 1002);
     let fake = FakeStripe::start(Clock::machine());
     fake.books().available.insert("usd".to_owned(), 2500);
     home.remark("there is less than is owed");

@@ -232,7 +232,8 @@ pub(super) async fn list(
 /// Close a month
 ///
 /// Nets what is payable into one payout per partner, currency and method; what is not payable rolls over, with a reason.
-/// Closing it again changes nothing and answers with the batch as it is.
+/// Closing it again changes nothing and answers with the batch as it is. A batch of many partners is answered while it is
+/// still `closing`: the service goes on by itself, and `GET /v1/batches/{batch}` says `draft` when it is done.
 #[utoipa::path(
     post, path = "/v1/batches", tag = "payouts", operation_id = "close_month", request_body = NewBatch,
     responses((status = 201, description = "The batch", body = Batch))
