@@ -118,6 +118,7 @@ fn each_metadata<'a>(event: &'a EventFacts, visit: &mut dyn FnMut(&'a Metadata))
             | Fact::CreditNote(_)
             | Fact::InvoicePayment(_)
             | Fact::PromotionCode(_)
+            | Fact::Price(_)
             | Fact::Transfer(_)
             | Fact::Account(_) => {}
         }

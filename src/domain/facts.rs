@@ -28,6 +28,10 @@ pub struct Stamp {
 pub struct EventFacts {
     /// When, and by which event.
     pub stamp: Stamp,
+    /// When the object was asked for, where it is no event of Stripe's but an object that was fetched: it shows what
+    /// stands at that moment, and not since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<Time>,
     /// One fact for the event's object, and one for each expanded object inside that is worth keeping.
     pub facts: Vec<Fact>,
 }
@@ -58,6 +62,8 @@ pub enum Fact {
     Subscription(SubscriptionFact),
     /// A promotion code: which id has which text. Belongs to no customer.
     PromotionCode(PromotionCodeFact),
+    /// A price that was looked up. Belongs to no customer.
+    Price(PriceInfo),
     /// A transfer to a partner's account. Belongs to no customer.
     Transfer(TransferFact),
     /// A partner's account. Belongs to no customer.
@@ -422,6 +428,12 @@ pub struct DisputeFact {
     pub amount: i64,
     /// What this event says of the money.
     pub money: DisputeMoney,
+    /// When the money was taken, where balance transactions are shown (their `created`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Time>,
+    /// When it came back, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<Time>,
 }
 
 /// A credit note.
@@ -650,7 +662,7 @@ impl Fact {
                 ids.push(&subscription.id);
                 ids.extend(subscription.customer.as_deref());
             }
-            Self::PromotionCode(_) | Self::Transfer(_) | Self::Account(_) => {}
+            Self::PromotionCode(_) | Self::Price(_) | Self::Transfer(_) | Self::Account(_) => {}
         }
     }
 }

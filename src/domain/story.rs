@@ -80,7 +80,7 @@ impl Story {
 
     fn tell(&mut self, when: Time, facts: Vec<Fact>) {
         let event_id = format!("evt_{:03}", self.events.len());
-        self.events.push(EventFacts { stamp: Stamp { created: when, event_id }, facts });
+        self.events.push(EventFacts { stamp: Stamp { created: when, event_id }, fetched_at: None, facts });
     }
 
     /// A paid one-line subscription invoice of `cus_1`.

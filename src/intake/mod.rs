@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::store::events::{NewEvent, Source};
 use crate::store::{Db, Mode, StoreError, Urgency, WorkspaceId};
-use crate::stripe::{EnvelopeError, IgnoredReason, UNDERSTOOD, envelope};
+use crate::stripe::{EnvelopeError, IgnoredReason, envelope, is_understood};
 
 /// How many may wait for the writer before those who come have to wait in front of the queue.
 const QUEUE: usize = 1024;
@@ -132,7 +132,7 @@ impl Inbox {
         let envelope = envelope(incoming.body).map_err(|error| SubmitError::NotAnEvent(Arc::new(error)))?;
         let ignored = if envelope.thin {
             Some(IgnoredReason::ThinEvent)
-        } else if UNDERSTOOD.contains(&envelope.type_.as_str()) {
+        } else if is_understood(&envelope.type_) {
             None
         } else {
             Some(IgnoredReason::UnknownType)

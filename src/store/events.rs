@@ -68,8 +68,12 @@ pub enum Source {
     Webhook,
     /// A file.
     Import,
-    /// The bridge asked Stripe.
+    /// The bridge asked Stripe for its events.
     Poll,
+    /// The bridge asked Stripe for its history.
+    Backfill,
+    /// The bridge asked Stripe for one object.
+    Lookup,
 }
 
 impl Source {
@@ -79,6 +83,8 @@ impl Source {
             Self::Webhook => "webhook",
             Self::Import => "import",
             Self::Poll => "poll",
+            Self::Backfill => "backfill",
+            Self::Lookup => "lookup",
         }
     }
 }

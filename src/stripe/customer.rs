@@ -25,7 +25,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         id: customer.id.required()?,
         email: customer.email.0,
         created: customer.created.0,
-        is_creation: event_type == "customer.created",
+        is_creation: matches!(event_type, "customer.created" | "fetched.customer"),
         metadata: customer.metadata.0,
         promotion_codes,
     };

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
 
-use super::field::{Code, Field, Id, Int, List, Reference, Text, readable};
+use super::field::{Code, Field, Id, Int, List, Reference, Seconds, Text, readable};
 use super::problem::{ReadError, parse};
+use crate::domain::Time;
 use crate::domain::facts::{DisputeFact, DisputeMoney, Fact};
 
 #[derive(Default, Deserialize)]
@@ -25,6 +26,7 @@ struct Dispute {
 #[derive(Default)]
 struct BalanceTransaction {
     amount: i64,
+    created: Option<Time>,
 }
 
 readable!(BalanceTransaction);
@@ -40,9 +42,10 @@ impl<'de> Field<'de> for BalanceTransaction {
         #[serde(default)]
         struct Expanded {
             amount: Int,
+            created: Seconds,
         }
         let transaction = Expanded::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Self { amount: transaction.amount.or_zero() })
+        Ok(Self { amount: transaction.amount.or_zero(), created: transaction.created.0 })
     }
 }
 
@@ -50,6 +53,10 @@ impl<'de> Field<'de> for BalanceTransaction {
 pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError> {
     let dispute: Dispute = parse(json)?;
     let money = dispute.money(event_type);
+    // An event has a time of its own, an object that was fetched has its transactions'.
+    let shown = if event_type == "fetched.dispute" { dispute.balance_transactions.data.as_slice() } else { &[] };
+    let taken_at = shown.iter().filter(|moved| moved.amount < 0).filter_map(|moved| moved.created).min();
+    let returned_at = shown.iter().filter(|moved| moved.amount > 0).filter_map(|moved| moved.created).max();
     Ok(vec![Fact::Dispute(DisputeFact {
         id: dispute.id.required()?,
         charge: dispute.charge.id(),
@@ -57,6 +64,8 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         currency: dispute.currency.required()?,
         amount: dispute.amount.0.ok_or_else(|| ReadError::missing("amount", "an integer"))?,
         money,
+        taken_at,
+        returned_at,
     })])
 }
 
@@ -93,6 +102,8 @@ mod tests {
             currency: "eur".parse().unwrap(),
             amount: 3106,
             money: Taken,
+            taken_at: None,
+            returned_at: None,
         };
         let old = DisputeFact { id: "dp_0001".to_owned(), intent: None, ..expected.clone() };
         assert_eq!(only!(Dispute, fixture("charge.dispute.created.old")), old);

@@ -4,8 +4,8 @@ use super::outer::Event;
 use super::problem::{EnvelopeError, ReadError};
 use super::shape::Outline;
 use super::{
-    account, charge, checkout, credit_note, customer, dispute, invoice, invoice_payment, payment_intent,
-    promotion_code, refund, subscription, transfer,
+    account, charge, checkout, credit_note, customer, dispute, fetched, invoice, invoice_payment, payment_intent,
+    price, promotion_code, refund, subscription, transfer,
 };
 use crate::domain::Time;
 use crate::domain::facts::{EventFacts, Fact, Stamp};
@@ -63,6 +63,7 @@ impl IgnoredReason {
 /// Reads one object out of its JSON, given the event's type.
 type Reader = fn(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>;
 
+/// The readers of Stripe's own events.
 const READERS: [(&str, Reader); 41] = [
     ("invoice.paid", invoice::read),
     ("invoice.payment_succeeded", invoice::read),
@@ -106,6 +107,33 @@ const READERS: [(&str, Reader); 41] = [
     ("account.updated", account::read),
     ("account.application.deauthorized", account::read_deauthorized),
 ];
+
+/// The readers of what was fetched from Stripe's API ([`super::fetched`]), and of what people say of an object's past.
+const FETCHED: [(&str, Reader); 14] = [
+    ("fetched.invoice", invoice::read),
+    ("fetched.invoice_payment", invoice_payment::read),
+    ("fetched.checkout_session", checkout::read),
+    ("fetched.payment_intent", payment_intent::read),
+    ("fetched.charge", charge::read),
+    ("fetched.refund", refund::read),
+    ("fetched.dispute", dispute::read),
+    ("fetched.credit_note", credit_note::read),
+    ("fetched.customer", customer::read),
+    ("fetched.subscription", subscription::read),
+    ("fetched.promotion_code", promotion_code::read),
+    ("fetched.price", price::read),
+    ("stated.customer", customer::read),
+    ("stated.subscription", subscription::read),
+];
+
+fn reader(event_type: &str) -> Option<Reader> {
+    READERS.iter().chain(&FETCHED).find(|(known, _)| *known == event_type).map(|(_, reader)| *reader)
+}
+
+/// Whether events of a type are read: Stripe's ([`UNDERSTOOD`]), and what was fetched.
+pub fn is_understood(event_type: &str) -> bool {
+    reader(event_type).is_some()
+}
 
 /// Those of them that are about partners' connected accounts: an endpoint for events of connected accounts ("Connect")
 /// should subscribe to these, and the merchant's own need not. They name the partner's account, not the merchant's.
@@ -157,7 +185,7 @@ pub fn read(body: &[u8]) -> Result<Reading, ReadError> {
         return Ok(Reading::Ignored(IgnoredReason::ThinEvent));
     }
     let event_type = event.type_()?;
-    let Some((_, reader)) = READERS.iter().find(|(known, _)| *known == event_type) else {
+    let Some(reader) = reader(event_type) else {
         return Ok(Reading::Ignored(IgnoredReason::UnknownType));
     };
     let stamp = Stamp { created: event.created()?, event_id: event.id()?.to_owned() };
@@ -172,5 +200,9 @@ pub fn read(body: &[u8]) -> Result<Reading, ReadError> {
             id.clone_into(&mut account.id);
         }
     }
-    Ok(Reading::Facts(EventFacts { stamp, facts }))
+    let fetched_at = event.fetched_at();
+    if fetched_at.is_some() {
+        fetched::as_shown(&mut facts);
+    }
+    Ok(Reading::Facts(EventFacts { stamp, fetched_at, facts }))
 }

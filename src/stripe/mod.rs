@@ -5,6 +5,8 @@
 //! stored  ─► event::read ─► the reader of the event's object ─► domain::facts::EventFacts
 //! ```
 //!
+//! What the bridge asks Stripe for goes the same way: [`fetched`] makes an event of an object.
+//!
 //! An object comes in three shapes: as before API 2025-03-31 ("basil"), as after it, and both at once (an old pin
 //! rendered today). Readers never ask for the version: they look for a field at its new path, then at its old one.
 //! Unknown fields are skipped; nulls and absences are accepted wherever the fact still means something without the
@@ -18,6 +20,7 @@ mod customer;
 mod discount;
 mod dispute;
 pub mod event;
+pub mod fetched;
 mod field;
 mod invoice;
 mod invoice_line;
@@ -38,6 +41,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Envelope, IgnoredReason, OF_CONNECTED_ACCOUNTS, Reading, UNDERSTOOD, envelope, read};
+pub use event::{Envelope, IgnoredReason, OF_CONNECTED_ACCOUNTS, Reading, UNDERSTOOD, envelope, is_understood, read};
 pub use problem::{EnvelopeError, ReadError};
 pub use signature::{Secrets, SignatureError, sign, verify};

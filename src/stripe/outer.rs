@@ -32,6 +32,7 @@ struct Node<'a, O> {
     livemode: Scalar<'a>,
     account: Scalar<'a>,
     api_version: Scalar<'a>,
+    fetched_at: Scalar<'a>,
     data: Option<Box<Node<'a, O>>>,
     detail: Option<Box<Node<'a, O>>>,
     /// What was found where an object was expected; `None` for an object.
@@ -48,6 +49,7 @@ impl<O> Default for Node<'_, O> {
             livemode: Scalar::default(),
             account: Scalar::default(),
             api_version: Scalar::default(),
+            fetched_at: Scalar::default(),
             data: None,
             detail: None,
             instead: None,
@@ -128,6 +130,11 @@ impl<'a, O: Slot<'a>> Event<'a, O> {
             _ => None,
         };
         created.ok_or_else(|| self.wrong("created", "a time in Unix seconds", &self.node.created))
+    }
+
+    /// When the object was asked for, where it is no event of Stripe's but an object that was fetched.
+    pub(super) fn fetched_at(&self) -> Option<Time> {
+        if let Scalar::Integer(seconds) = self.node.fetched_at { time(seconds) } else { None }
     }
 
     fn livemode(&self) -> Result<bool, EnvelopeError> {
@@ -283,6 +290,7 @@ enum Key {
     Livemode,
     Account,
     ApiVersion,
+    FetchedAt,
     Data,
     Detail,
     #[serde(other)]
@@ -342,6 +350,7 @@ impl<'de, O: Slot<'de>> Visitor<'de> for NodeVisitor<O> {
                 Key::Livemode => node.livemode = map.next_value()?,
                 Key::Account => node.account = map.next_value()?,
                 Key::ApiVersion => node.api_version = map.next_value()?,
+                Key::FetchedAt => node.fetched_at = map.next_value()?,
                 Key::Data => node.data = Some(Box::new(map.next_value()?)),
                 Key::Detail => node.detail = Some(Box::new(map.next_value()?)),
                 Key::Other => {

@@ -5,7 +5,8 @@ use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
 
 use super::field::{Field, Id, Maybe, Meta, Reference, Text, readable};
-use crate::domain::facts::{Metadata, PriceInfo};
+use super::problem::{ReadError, parse};
+use crate::domain::facts::{Fact, Metadata, PriceInfo};
 
 /// A price or a legacy plan: its id, or the object.
 #[derive(Debug, Default)]
@@ -78,6 +79,13 @@ impl<'de> Field<'de> for Product {
         let product = Expanded::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Self { id: product.id.0, metadata: product.metadata.0 })
     }
+}
+
+/// Reads a price that was fetched.
+pub(super) fn read(json: &str, _event_type: &str) -> Result<Vec<Fact>, ReadError> {
+    let price: Price = parse(json)?;
+    let info = price.info().ok_or_else(|| ReadError::missing("id", "an id"))?;
+    Ok(vec![Fact::Price(info)])
 }
 
 impl Price {

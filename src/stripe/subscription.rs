@@ -38,7 +38,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         id: subscription.id.required()?,
         customer: subscription.customer.id().or(subscription.customer_account.id()),
         created: subscription.created.0,
-        is_creation: event_type == "customer.subscription.created",
+        is_creation: matches!(event_type, "customer.subscription.created" | "fetched.subscription"),
         metadata: subscription.metadata.0,
         promotion_codes,
         prices: prices(subscription.items, subscription.plan),

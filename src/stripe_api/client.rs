@@ -64,6 +64,10 @@ impl Api {
         Ok(Self { client, limiter, timeout: options.timeout })
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// How long a call may take at most, not counting the wait for its turn.
     pub fn timeout(&self) -> Duration {
         self.timeout
@@ -104,7 +108,7 @@ impl Api {
     }
 }
 
-fn form(fields: &[(&str, &str)]) -> String {
+pub(super) fn form(fields: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 

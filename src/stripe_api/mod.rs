@@ -9,10 +9,12 @@ mod accounts;
 mod answer;
 mod client;
 mod keys;
+mod reading;
 mod transfers;
 
 pub use accounts::{Account, AccountLink, NewAccount, Readiness};
 pub use answer::{Answer, KeyProblem, Refusal};
 pub use client::{Api, Options};
 pub use keys::{BadKeys, Keys, NoKey};
+pub use reading::Page;
 pub use transfers::{Balance, Funds, NewTransfer, Transfer};

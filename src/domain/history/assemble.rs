@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::merge::{Charge, Intent, Invoice, Objects, Session};
-use super::{Buyer, ChargeMoney, History, Moment, Payment, Place, Source, Subscription};
+use super::{Buyer, ChargeMoney, History, Moment, Payment, Place, Said, Source, Subscription, What};
 use crate::domain::Time;
 use crate::domain::facts::{CheckoutMode, CheckoutStatus, InvoiceStatus, Line, Link, Metadata};
 
@@ -81,6 +81,16 @@ pub(super) fn assemble(objects: Objects) -> History {
     history.payments.sort_by(|a, b| (a.paid_at, &a.reference).cmp(&(b.paid_at, &b.reference)));
     history.unmatched = taken.unmatched();
     history.buyers = buyers(&objects, &history.payments);
+    let edited = |place: Place, id: &String, edited: &[(What, Time)]| {
+        let said = |(what, at): &(What, Time)| Said { place, object: id.clone(), what: what.clone(), at: *at };
+        edited.iter().map(said).collect::<Vec<_>>()
+    };
+    for (id, customer) in &objects.customers {
+        history.edited.extend(edited(Place::Customer, id, &customer.edited));
+    }
+    for (id, subscription) in &objects.subscriptions {
+        history.edited.extend(edited(Place::Subscription, id, &subscription.edited));
+    }
     history.prices = objects.prices;
     history
 }
@@ -212,7 +222,13 @@ fn session_payment(objects: &Objects, group: &Group, id: &str, session: &Session
             let first = intents().filter_map(|intent| intent.first_received.clone()).min()?;
             (first, intents().map(|intent| intent.received).sum::<i64>().min(session.total))
         }
-        _ => return None,
+        (None, CheckoutStatus::Paid) => {
+            let charges = group.charges.iter().filter_map(|id| objects.charges.get(id));
+            let charged = charges.filter_map(|charge| charge.first_captured.clone()).min();
+            let received = || intents().filter_map(|intent| intent.first_received.clone()).min();
+            (charged.or_else(received).or_else(|| session.made.clone())?, session.total)
+        }
+        (None, CheckoutStatus::Open) => return None,
     };
     let mut payment = blank(objects, group, id, Source::Checkout, first, session.currency?);
     payment.customer = session.customer.clone().or(payment.customer);

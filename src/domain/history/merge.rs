@@ -98,6 +98,8 @@ pub(super) struct Session {
     pub subtotal: i64,
     pub tax: i64,
     pub first_paid: Option<Moment>,
+    /// When it was made, where only what was fetched says that it is paid.
+    pub made: Option<Moment>,
     pub metadata: Metadata,
     pub shown: Showings,
 }
@@ -151,13 +153,71 @@ pub(super) struct Note {
 pub(super) struct Customer {
     pub emails: Vec<(Time, String)>,
     pub shown: Showings,
+    past: Past,
+    pub edited: Vec<(What, Time)>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
     pub customer: Option<String>,
     pub shown: Showings,
+    past: Past,
+    pub edited: Vec<(What, Time)>,
 }
+
+/// What is known of an object's past beside what was fetched of it: what its events, and what people, showed when.
+#[derive(Debug, Default)]
+struct Past {
+    /// In order of time.
+    shown: Vec<(Time, BTreeSet<What>)>,
+    stated: BTreeSet<What>,
+    /// What was fetched, from when it would count (the object's creation), and when it was asked for.
+    fetched: Vec<(BTreeSet<What>, Time, Time)>,
+}
+
+impl Past {
+    fn show(&mut self, event: &EventFacts, metadata: &Metadata, codes: &[String], at: Time, shown: &mut Showings) {
+        let mut all = Showings::default();
+        all.show_all(metadata, codes, at);
+        let all: BTreeSet<What> = all.0.into_keys().collect();
+        match event.fetched_at {
+            Some(fetched_at) => return self.fetched.push((all, at, fetched_at)),
+            None if event.stamp.event_id.starts_with(STATED) => self.stated.extend(all.iter().cloned()),
+            None => self.shown.push((at, all.clone())),
+        }
+        for what in all {
+            shown.show(what, at);
+        }
+    }
+
+    /// What was fetched holds since the object was made, unless something tells of a time before it held, or somebody said
+    /// since when: then since it was first shown. Returns what is known to have been edited and nobody spoke about, with
+    /// the moment from which it counts.
+    fn date(self, shown: &mut Showings) -> Vec<(What, Time)> {
+        let first = self.shown.iter().min_by_key(|(at, _)| *at);
+        let mut edited = Vec::new();
+        for (all, made, fetched_at) in self.fetched {
+            for what in all {
+                if self.stated.contains(&what) {
+                    continue;
+                }
+                if first.is_none_or(|(_, first)| first.contains(&what)) {
+                    shown.show(what, made);
+                } else {
+                    shown.show(what.clone(), fetched_at);
+                    let since = shown.0[&what];
+                    edited.push((what, since));
+                }
+            }
+        }
+        edited.sort_unstable();
+        edited.dedup();
+        edited
+    }
+}
+
+/// How the ids of events begin that say what people said.
+const STATED: &str = "stated_";
 
 /// Merges facts. They are taken in order of their stamps, so that "the last one wins" means the largest stamp.
 pub(super) fn merge(events: &[EventFacts]) -> Objects {
@@ -171,9 +231,10 @@ pub(super) fn merge(events: &[EventFacts]) -> Objects {
     let mut objects = Objects::default();
     for event in ordered {
         for fact in &event.facts {
-            objects.add(&event.stamp, fact);
+            objects.add(event, fact);
         }
     }
+    objects.date_what_was_fetched();
     objects
 }
 
@@ -205,10 +266,35 @@ fn first(slot: &mut Option<Moment>, stamp: &Stamp) {
 }
 
 impl Objects {
-    fn add(&mut self, stamp: &Stamp, fact: &Fact) {
+    fn date_what_was_fetched(&mut self) {
+        // An invoice shows what its subscription's metadata was when it was made.
+        for invoice in self.invoices.values() {
+            let Some(subscription) = invoice.subscription.as_ref().and_then(|id| self.subscriptions.get_mut(id)) else {
+                continue;
+            };
+            if let Some(at) = invoice.snapshot.0.values().min() {
+                let all: BTreeSet<What> = invoice.snapshot.0.keys().cloned().collect();
+                // Codes are not among what an invoice shows of its subscription.
+                let codes = subscription.past.fetched.iter().flat_map(|(all, ..)| all).filter(|what| {
+                    matches!(what, What::PromotionCode(_))
+                });
+                let all = all.into_iter().chain(codes.cloned().collect::<Vec<_>>()).collect();
+                subscription.past.shown.push((*at, all));
+            }
+        }
+        for customer in self.customers.values_mut() {
+            customer.edited = std::mem::take(&mut customer.past).date(&mut customer.shown);
+        }
+        for subscription in self.subscriptions.values_mut() {
+            subscription.edited = std::mem::take(&mut subscription.past).date(&mut subscription.shown);
+        }
+    }
+
+    fn add(&mut self, event: &EventFacts, fact: &Fact) {
+        let stamp = &event.stamp;
         match fact {
             Fact::Invoice(fact) => self.add_invoice(stamp, fact),
-            Fact::Checkout(fact) => self.add_session(stamp, fact),
+            Fact::Checkout(fact) => self.add_session(event, fact),
             Fact::Intent(fact) => self.add_intent(stamp, fact),
             Fact::Charge(fact) => self.add_charge(stamp, fact),
             Fact::Refund(fact) => self.add_refund(stamp, fact),
@@ -217,9 +303,9 @@ impl Objects {
             Fact::InvoicePayment(InvoicePaymentFact { invoice, intent, charge, .. }) => {
                 self.invoice_payments.insert((invoice.clone(), intent.clone(), charge.clone()));
             }
-            Fact::Customer(fact) => self.add_customer(stamp, fact),
-            Fact::Subscription(fact) => self.add_subscription(stamp, fact),
-            Fact::PromotionCode(_) | Fact::Transfer(_) | Fact::Account(_) => {}
+            Fact::Customer(fact) => self.add_customer(event, fact),
+            Fact::Subscription(fact) => self.add_subscription(event, fact),
+            Fact::PromotionCode(_) | Fact::Price(_) | Fact::Transfer(_) | Fact::Account(_) => {}
         }
     }
 
@@ -248,7 +334,9 @@ impl Objects {
         invoice.shown.show_all(&fact.metadata, &fact.promotion_codes, at);
         invoice.shown.show_email(fact.email.as_deref(), at);
         invoice.snapshot.show_all(&fact.subscription_metadata, &[], at);
-        if !fact.lines.is_empty() {
+        // All lines are more than a first page of them, whoever came last.
+        let is_less = fact.unseen_lines != 0 && invoice.unseen_lines == 0 && !invoice.lines.is_empty();
+        if !fact.lines.is_empty() && !is_less {
             let known = std::mem::replace(&mut invoice.lines, fact.lines.clone());
             for line in &mut invoice.lines {
                 if let Some(known) = known.iter().find(|known| known.id == line.id) {
@@ -259,7 +347,8 @@ impl Objects {
         }
     }
 
-    fn add_session(&mut self, stamp: &Stamp, fact: &CheckoutFact) {
+    fn add_session(&mut self, event: &EventFacts, fact: &CheckoutFact) {
+        let stamp = &event.stamp;
         let session = self.sessions.entry(fact.id.clone()).or_default();
         session.mode = fact.mode;
         session.status = session.status.max(fact.status);
@@ -271,8 +360,11 @@ impl Objects {
         session.total = fact.total;
         session.subtotal = fact.subtotal;
         session.tax = fact.tax;
-        if fact.status == CheckoutStatus::Paid {
-            first(&mut session.first_paid, stamp);
+        // What was fetched shows that it is paid, not since when: its payment intent and charge say more.
+        match (fact.status, event.fetched_at) {
+            (CheckoutStatus::Paid, None) => first(&mut session.first_paid, stamp),
+            (CheckoutStatus::Paid, Some(_)) => first(&mut session.made, stamp),
+            _ => {}
         }
         take_metadata(&mut session.metadata, &fact.metadata);
         let at = fact.created.unwrap_or(stamp.created);
@@ -359,10 +451,17 @@ impl Objects {
         take(&mut dispute.charge, fact.charge.as_ref());
         take(&mut dispute.intent, fact.intent.as_ref());
         dispute.money.amount = fact.amount;
+        let at = |time: Option<Time>| Stamp { created: time.unwrap_or(stamp.created), event_id: stamp.event_id.clone() };
         match fact.money {
             Says::Unmoved => {}
-            Says::Taken => first(&mut dispute.money.taken, stamp),
-            Says::Returned => first(&mut dispute.money.returned, stamp),
+            Says::Taken => first(&mut dispute.money.taken, &at(fact.taken_at)),
+            Says::Returned => {
+                // What was fetched shows both movements.
+                if let Some(taken) = fact.taken_at {
+                    first(&mut dispute.money.taken, &at(Some(taken)));
+                }
+                first(&mut dispute.money.returned, &at(fact.returned_at));
+            }
         }
     }
 
@@ -381,21 +480,22 @@ impl Objects {
         }
     }
 
-    fn add_customer(&mut self, stamp: &Stamp, fact: &CustomerFact) {
+    fn add_customer(&mut self, event: &EventFacts, fact: &CustomerFact) {
         let customer = self.customers.entry(fact.id.clone()).or_default();
-        let at = if fact.is_creation { fact.created.unwrap_or(stamp.created) } else { stamp.created };
-        customer.shown.show_all(&fact.metadata, &fact.promotion_codes, at);
+        let at = if fact.is_creation { fact.created.unwrap_or(event.stamp.created) } else { event.stamp.created };
+        customer.past.show(event, &fact.metadata, &fact.promotion_codes, at, &mut customer.shown);
         if let Some(email) = &fact.email {
             customer.shown.show_email(Some(email), at);
             customer.emails.push((at, normal_email(email)));
         }
     }
 
-    fn add_subscription(&mut self, stamp: &Stamp, fact: &SubscriptionFact) {
+    fn add_subscription(&mut self, event: &EventFacts, fact: &SubscriptionFact) {
+        let stamp = &event.stamp;
         let subscription = self.subscriptions.entry(fact.id.clone()).or_default();
         let at = if fact.is_creation { fact.created.unwrap_or(stamp.created) } else { stamp.created };
         take(&mut subscription.customer, fact.customer.as_ref());
-        subscription.shown.show_all(&fact.metadata, &fact.promotion_codes, at);
+        subscription.past.show(event, &fact.metadata, &fact.promotion_codes, at, &mut subscription.shown);
         for said in &fact.prices {
             let known = self.prices.entry(said.price.clone()).or_insert_with(|| said.clone());
             take(&mut known.product, said.product.as_ref());

@@ -31,6 +31,9 @@ pub struct History {
     pub prices: BTreeMap<String, PriceInfo>,
     /// Ids of refunds, disputes and credit notes that match no payment yet.
     pub unmatched: Vec<String>,
+    /// Metadata and promotion codes that were fetched and are known to have been entered later than their object was made:
+    /// history cannot tell since when they hold. They count from `at` on.
+    pub edited: Vec<Said>,
 }
 
 /// What sort of payment it is.
