@@ -26,6 +26,7 @@ pub mod ids;
 pub mod imports;
 pub mod intake;
 pub mod ledger;
+pub mod lookups;
 pub mod mail;
 pub mod paying;
 pub mod payouts;

@@ -9,6 +9,7 @@ mod tx;
 
 pub mod adjustments;
 pub mod api_keys;
+pub mod asked;
 pub mod audit;
 pub mod balances;
 pub mod batches;
@@ -28,6 +29,7 @@ pub mod onboardings;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;
+pub mod prices;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
