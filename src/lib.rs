@@ -19,6 +19,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod fetching;
 pub mod fx;
 pub mod http;
 pub mod ids;
