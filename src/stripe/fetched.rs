@@ -112,7 +112,6 @@ impl Kind {
         match self {
             // What paid it, and with which promotion codes.
             Self::Invoice => &["payments", "discounts"],
-            Self::CheckoutSession => &["discounts"],
             // When the money came and what Stripe took of it; the intent's metadata is evidence.
             Self::Charge => &["balance_transaction", "payment_intent"],
             Self::PaymentIntent => &["latest_charge", "latest_charge.balance_transaction"],
