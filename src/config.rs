@@ -291,7 +291,7 @@ impl Config {
 }
 
 impl Config {
-    /// The ways to Stripe that are configured; the keys are those of the workspace `default`.
+    /// The ways to Stripe that are configured.
     ///
     /// # Errors
     /// [`ConfigError::StripeKey`].

@@ -10,7 +10,7 @@
 //!    exports, moving in.
 //! 5. [`statements`]: what partners get to read, frozen and provable; [`mail`]: an outbox, and sending it, each mail once.
 //! 6. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
-//! 7. [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
+//! 7. [`connect`]: how a workspace is connected to its Stripe account; [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
 //!
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
@@ -18,6 +18,7 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod domain;
 pub mod fetching;
 pub mod fx;
@@ -26,6 +27,7 @@ pub mod ids;
 pub mod imports;
 pub mod intake;
 pub mod ledger;
+pub mod lookups;
 pub mod mail;
 pub mod paying;
 pub mod payouts;

@@ -9,6 +9,7 @@ mod tx;
 
 pub mod adjustments;
 pub mod api_keys;
+pub mod asked;
 pub mod audit;
 pub mod backfills;
 pub mod balances;
@@ -30,6 +31,7 @@ pub mod parked_objects;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;
+pub mod prices;
 pub mod questions;
 pub mod refs;
 pub mod resettle;

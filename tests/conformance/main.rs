@@ -25,6 +25,7 @@ mod plans;
 mod property;
 mod schema;
 mod statements;
+mod stripe_account;
 mod tiers;
 mod transfer_events;
 mod transfers;
