@@ -19,11 +19,13 @@ use crate::fx::fetch::Fetcher;
 use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
+use crate::intake::patience::Patience;
 use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
 use crate::mail::worker::Mailer;
 use crate::paying::Paying;
+use crate::reconcile::Nightly;
 use crate::store::{Db, api_keys};
 use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
 use crate::stripe::signature::Secrets;
@@ -133,11 +135,14 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
+    let nightly =
+        Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
     let settings = Settings { secrets, limits, public_url: url, setup, stripe };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
     service.beside(|stop| keeper.run(stop));
+    service.beside(|stop| nightly.run(stop));
     if let Some(rates) = rates {
         service.beside(|stop| async move { rates.run(stop).await });
     }

@@ -22,6 +22,7 @@ pub mod missing;
 pub mod money;
 pub mod netting;
 pub mod pricing;
+pub mod reconcile;
 pub mod second_level;
 pub mod standing;
 pub mod statement;
