@@ -18,6 +18,7 @@ mod fx;
 mod golden;
 mod intake;
 mod ledger;
+mod lookups;
 mod mail;
 mod merchant;
 mod payouts;
