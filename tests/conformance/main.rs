@@ -12,6 +12,7 @@ mod smtp;
 
 mod balances;
 mod changes;
+mod connect;
 mod fates;
 mod files;
 mod fx;
