@@ -110,6 +110,7 @@ impl Story {
             promotion_codes: vec![],
             lines: vec![line],
             unseen_lines: 0,
+            failed: None,
         };
         Paid { story: self, fact }
     }

@@ -33,6 +33,7 @@ pub mod resettle;
 pub mod rows;
 pub mod statements;
 pub mod stripe_accounts;
+pub mod subscription_states;
 pub mod tiers;
 pub mod transfers;
 pub mod webhook_secrets;
