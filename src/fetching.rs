@@ -1,4 +1,5 @@
-//! The loops that ask Stripe: once an hour for events, and for history where somebody asked for a backfill.
+//! The loops that ask Stripe: once an hour for events, for what decisions lack, and for history where somebody asked for a
+//! backfill.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::connect;
+use crate::connect::{self, Way};
 use crate::domain::Time;
 use crate::ids::Ids;
 use crate::intake::Inbox;
@@ -17,6 +18,7 @@ use crate::intake::backfill::{self, BackfillError, Backfiller};
 use crate::intake::patience::Patience;
 use crate::intake::poll::{PollError, Poller, Report};
 use crate::ledger::Ledger;
+use crate::lookups::{LookUps, LookupError};
 use crate::store::{Db, Mode, StoreError, Urgency, WorkspaceId, backfills, events, syncs};
 use crate::stripe_api::{Api, Keys};
 
@@ -28,6 +30,8 @@ const NAP: Duration = Duration::from_mins(1);
 const EVERY: TimeDelta = TimeDelta::hours(1);
 /// How often it looks whether somebody asked for a backfill.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long look-ups rest after a key was refused, or the database failed.
+const REST: Duration = Duration::from_mins(1);
 /// When a backfill is tried again that Stripe stopped.
 const AGAIN: TimeDelta = TimeDelta::minutes(10);
 
@@ -50,16 +54,13 @@ pub struct Fetching {
     pub patience: Patience,
 }
 
-/// A book that there is a key for.
-type Way = (WorkspaceId, Mode, Arc<Api>);
-
 impl Fetching {
     /// Works until told to stop; what is under way then is gone on with by whoever comes next.
     pub async fn run(self, stop: CancellationToken) {
         if self.keys.is_empty() {
             return;
         }
-        let work = async { tokio::join!(self.keep_polling(), self.keep_backfilling()) };
+        let work = async { tokio::join!(self.keep_polling(), self.keep_backfilling(), self.keep_looking_up()) };
         tokio::select! {
             _ = work => {}
             () = stop.cancelled() => {}
@@ -87,10 +88,26 @@ impl Fetching {
         }
     }
 
-    /// Every book that there is a key for.
-    async fn ways(&self) -> Result<Vec<Way>, StoreError> {
-        let ways = connect::ways(&self.db, &self.keys).await?;
-        Ok(ways.into_iter().map(|way| (way.workspace, way.mode, way.api)).collect())
+    async fn keep_looking_up(&self) {
+        let ledger = Ledger { db: self.db.clone(), clock: self.clock.clone(), ids: self.ids.clone() };
+        let look_ups = LookUps::new(ledger, self.inbox.clone());
+        loop {
+            let nap = match self.look_up(&look_ups).await {
+                Ok(()) => LOOK,
+                Err(error) => {
+                    tracing::warn!(%error, "look-ups rest for a minute");
+                    REST
+                }
+            };
+            tokio::time::sleep(nap).await;
+        }
+    }
+
+    async fn look_up(&self, look_ups: &LookUps) -> Result<(), LookupError> {
+        for Way { workspace, mode, api, .. } in connect::ways(&self.db, &self.keys).await? {
+            look_ups.round(&api, (workspace, mode)).await?;
+        }
+        Ok(())
     }
 
     /// Polls every book that was not polled for an hour, or all of them; tells what came of it. A book that another
@@ -106,7 +123,7 @@ impl Fetching {
             ids: self.ids.clone(),
         };
         let mut reports = Vec::new();
-        for (workspace, mode, api) in self.ways().await? {
+        for Way { workspace, mode, api, .. } in connect::ways(&self.db, &self.keys).await? {
             if !all && !self.is_due(workspace, mode).await? {
                 continue;
             }
@@ -135,7 +152,7 @@ impl Fetching {
     /// # Errors
     /// The database's.
     pub async fn backfill_waiting(&self, stopped: &mut HashMap<String, Time>) -> Result<(), StoreError> {
-        for (workspace, mode, api) in self.ways().await? {
+        for Way { workspace, mode, api, .. } in connect::ways(&self.db, &self.keys).await? {
             let now = self.clock.now();
             let waiting = backfill::waiting(&self.db, workspace, mode, now).await?;
             if let Some(waiting) = waiting.filter(|waiting| stopped.get(&waiting.backfill_id).is_none_or(|at| *at <= now)) {

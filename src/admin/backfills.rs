@@ -6,7 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Refused, Session};
 use crate::domain::Time;
-use crate::intake::backfill::{KINDS, plural};
+use crate::intake::backfill::KINDS;
 use crate::intake::payload;
 use crate::store::backfills::{self, Backfill, End};
 use crate::store::events::{self, NewEvent, Source};
@@ -178,9 +178,4 @@ async fn enter(session: &mut Session, body: &[u8]) -> Result<(), Refused> {
     };
     events::insert(&mut session.tx, &[event]).await?;
     Ok(())
-}
-
-/// The names of kinds, for people.
-pub fn kind_names() -> String {
-    KINDS.map(plural).join(", ")
 }

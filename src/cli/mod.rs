@@ -3,6 +3,7 @@
 
 mod api_key;
 mod apply;
+mod backfill;
 mod balances;
 mod clicks;
 mod context;
@@ -11,6 +12,7 @@ mod doctor;
 mod events;
 mod explain;
 mod export;
+mod fetch;
 mod fx;
 mod import;
 mod imports;
@@ -27,6 +29,7 @@ mod send;
 mod serve;
 mod statements;
 mod stripe;
+mod sync;
 mod table;
 mod verify;
 mod workspace;
@@ -78,6 +81,12 @@ enum Command {
     /// Import, list, show and replay Stripe events
     #[command(subcommand)]
     Events(events::Command),
+    /// Ask Stripe for events that no webhook brought
+    Sync(sync::Arguments),
+    /// Fetch history from Stripe, older than its events
+    Backfill(backfill::Arguments),
+    /// Fetch single objects from Stripe, by their ids
+    Fetch(fetch::Arguments),
     /// Import clicks, so that click ids name partners
     #[command(subcommand)]
     Clicks(clicks::Command),
@@ -209,6 +218,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
+        Command::Sync(arguments) => sync::run(&config, &arguments).await,
+        Command::Backfill(arguments) => backfill::run(&config, arguments).await,
+        Command::Fetch(arguments) => fetch::run(&config, &arguments).await,
         Command::Clicks(command) => clicks::run(&config, command).await,
         Command::Import(arguments) => imports::run(&config, &arguments).await,
         Command::Explain(arguments) => explain::run(&config, &arguments).await,

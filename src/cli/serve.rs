@@ -14,6 +14,7 @@ use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
 use crate::connect::Keeper;
+use crate::fetching::Fetching;
 use crate::fx::daily::Daily;
 use crate::fx::fetch::Fetcher;
 use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
@@ -62,15 +63,26 @@ impl Service {
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
         let (clicks, click_writers) = Clicks::start(&db, &clock, &ids, &worker.waker());
         let paying = Paying::new(db.clone(), clock.clone(), ids.clone(), settings.stripe.clone());
+        let fetching = Fetching {
+            db: db.clone(),
+            inbox: inbox.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            keys: settings.stripe.clone(),
+            polls: settings.sync,
+            patience: Patience::machine(),
+        };
         let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
         let (http_stop, worker_stop, pay_stop) = (stop.clone(), stop.clone(), stop.clone());
+        let mut beside = tokio::task::JoinSet::new();
+        beside.spawn(fetching.run(stop.clone()));
         Self {
             http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
             worker: tokio::spawn(async move { Box::pin(worker.run(worker_stop)).await }),
             paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,
             click_writers,
-            beside: tokio::task::JoinSet::new(),
+            beside,
             stop,
         }
     }
@@ -137,7 +149,7 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
     let nightly =
         Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
-    let settings = Settings { secrets, limits, public_url: url, setup, stripe };
+    let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);

@@ -101,6 +101,8 @@ pub struct Settings {
     pub setup: Setup,
     /// The ways to Stripe.
     pub stripe: Keys,
+    /// Whether Stripe is asked for events every hour.
+    pub sync: bool,
 }
 
 /// Counts since the start, for `/metrics`.

@@ -42,6 +42,7 @@ pub mod stripe_accounts;
 pub mod stripe_endpoints;
 pub mod sync_gaps;
 pub mod syncs;
+pub mod subscription_states;
 pub mod tiers;
 pub mod transfers;
 pub mod webhook_secrets;
