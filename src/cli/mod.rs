@@ -17,6 +17,7 @@ mod fx;
 mod import;
 mod imports;
 mod ledger;
+mod lookups;
 mod mails;
 pub mod openapi;
 mod out;
@@ -107,6 +108,9 @@ enum Command {
     /// Look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
+    /// List what Stripe is asked for because no event says it, ask again for what was given up
+    #[command(subcommand)]
+    Lookups(lookups::Command),
     /// List mails, try them again, call them off
     #[command(subcommand)]
     Mails(mails::Command),
@@ -226,6 +230,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Payouts(command) => payouts::run(&config, command).await,
         Command::Fx(command) => fx::run(&config, command).await,
         Command::Statements(command) => statements::run(&config, command).await,
+        Command::Lookups(command) => lookups::run(&config, command).await,
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
