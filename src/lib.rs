@@ -32,6 +32,7 @@ pub mod mail;
 pub mod paying;
 pub mod payouts;
 pub mod program;
+pub mod reconcile;
 pub mod sample;
 pub mod statements;
 pub mod store;

@@ -25,6 +25,7 @@ mod partner;
 mod pay;
 mod payouts;
 mod read_back;
+mod reconcile;
 mod send;
 mod serve;
 mod statements;
@@ -121,6 +122,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Hold a month against Stripe's own objects: every cent, or the objects that differ
+    Reconcile(reconcile::Arguments),
     /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
     #[command(subcommand)]
     Stripe(stripe::Command),
@@ -235,6 +238,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,

@@ -33,6 +33,7 @@ pub mod payout_files;
 pub mod payouts;
 pub mod prices;
 pub mod questions;
+pub mod reconciliations;
 pub mod refs;
 pub mod resettle;
 pub mod rows;

@@ -25,6 +25,7 @@ mod merchant;
 mod payouts;
 mod plans;
 mod property;
+mod reconcile;
 mod schema;
 mod statements;
 mod stripe_account;

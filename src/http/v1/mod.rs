@@ -24,6 +24,7 @@ mod partners;
 mod payments;
 mod payouts;
 mod programs;
+mod reconciliations;
 mod reviews;
 mod shapes;
 mod simulate;
@@ -143,6 +144,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(programs::list, programs::create))
         .routes(routes!(programs::version))
         .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(reconciliations::list, reconciliations::compare))
         .routes(routes!(reviews::attribute_customer))
         .routes(routes!(reviews::attribute_payment))
         .routes(routes!(reviews::reject))
