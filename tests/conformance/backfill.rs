@@ -141,6 +141,8 @@ async fn history_comes_once(world: &World) {
     assert_eq!(outcome.kinds.len(), KINDS.len());
     let requests = filling.fake.books().requests.len();
     assert_eq!(usize::try_from(outcome.backfill.calls).unwrap(), requests);
+    // A refund counts an hour after it was made.
+    world.clock.advance(TimeDelta::hours(1));
     world.work().await;
     assert_eq!(world.balance().await, 225 * 2_000);
     // Once more: the same events.
@@ -305,7 +307,9 @@ async fn history_asks_what_it_cannot_tell(world: &World) {
         event["data"]["object"]["status_transitions"]["paid_at"] = at.timestamp().into();
         event
     };
-    merchant.tell(&made(invoice_paid(1, "cus_1", &json!({})), at));
+    let mut invoice = made(invoice_paid(1, "cus_1", &json!({})), at);
+    invoice["data"]["object"]["parent"]["subscription_details"]["metadata"] = json!({"note": "call them"});
+    merchant.tell(&invoice);
     merchant.put(
         Kind::Subscription,
         json!({"id": "sub_cus_1", "object": "subscription", "customer": "cus_1", "livemode": true, "status": "active",
