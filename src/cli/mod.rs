@@ -27,6 +27,7 @@ mod read_back;
 mod send;
 mod serve;
 mod statements;
+mod stripe;
 mod sync;
 mod table;
 mod verify;
@@ -42,6 +43,7 @@ use out::note;
 
 use crate::admin::Refused;
 use crate::config::{Config, ConfigError, Flags, ServeFlags};
+use crate::connect::ConnectError;
 use crate::intake::SubmitError;
 use crate::mail::smtp::UrlError;
 use crate::store::{OpenError, StoreError};
@@ -115,6 +117,9 @@ enum Command {
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
+    #[command(subcommand)]
+    Stripe(stripe::Command),
     /// Make, list and revoke keys for the JSON API
     #[command(subcommand)]
     ApiKey(api_key::Command),
@@ -149,6 +154,9 @@ pub enum Failure {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The connection to Stripe.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The mail server's address.
     #[error(transparent)]
     MailServer(#[from] UrlError),
@@ -222,6 +230,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,
     }

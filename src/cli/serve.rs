@@ -13,6 +13,7 @@ use super::context::find_workspace;
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
+use crate::connect::Keeper;
 use crate::fetching::Fetching;
 use crate::fx::daily::Daily;
 use crate::fx::fetch::Fetcher;
@@ -144,10 +145,12 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         url,
         fetcher: Fetcher::default(),
     });
+    let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
     let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
+    service.beside(|stop| keeper.run(stop));
     if let Some(rates) = rates {
         service.beside(|stop| async move { rates.run(stop).await });
     }

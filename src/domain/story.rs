@@ -111,6 +111,7 @@ impl Story {
             lines: vec![line],
             hidden_discounts: false,
             unseen_lines: 0,
+            failed: None,
         };
         Paid { story: self, fact }
     }

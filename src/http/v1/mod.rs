@@ -28,6 +28,7 @@ mod reviews;
 mod shapes;
 mod simulate;
 mod statements;
+mod stripe;
 mod syncs;
 mod workspaces;
 
@@ -152,6 +153,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(statements::get))
         .routes(routes!(statements::list))
         .routes(routes!(statements::page_of))
+        .routes(routes!(stripe::get))
+        .routes(routes!(stripe::join))
+        .routes(routes!(stripe::leave))
+        .routes(routes!(stripe::rotate))
         .routes(routes!(syncs::list))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::list, workspaces::create))
