@@ -10,6 +10,7 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod backfill;
 mod balances;
 mod changes;
 mod connect;
@@ -29,6 +30,7 @@ mod reconcile;
 mod schema;
 mod statements;
 mod stripe_account;
+mod sync;
 mod tiers;
 mod transfer_events;
 mod transfers;
