@@ -29,6 +29,7 @@ pub mod payments;
 pub mod payout_files;
 pub mod payouts;
 pub mod refs;
+pub mod reports;
 pub mod resettle;
 pub mod rows;
 pub mod statements;

@@ -23,6 +23,7 @@ mod partners;
 mod payments;
 mod payouts;
 mod programs;
+mod reports;
 mod reviews;
 mod shapes;
 mod simulate;
@@ -102,6 +103,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(codes::list, codes::give))
         .routes(routes!(customers::get))
         .routes(routes!(customers::list))
+        .routes(routes!(customers::timeline))
         .routes(routes!(enrollments::list, enrollments::enroll))
         .routes(routes!(entries::list))
         .routes(routes!(events::get))
@@ -138,6 +140,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(programs::list, programs::create))
         .routes(routes!(programs::version))
         .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(reports::links))
+        .routes(routes!(reports::partners))
+        .routes(routes!(reports::products))
         .routes(routes!(reviews::attribute_customer))
         .routes(routes!(reviews::attribute_payment))
         .routes(routes!(reviews::reject))
