@@ -23,6 +23,7 @@ mod merchant;
 mod payouts;
 mod plans;
 mod property;
+mod reports;
 mod schema;
 mod statements;
 mod tiers;
