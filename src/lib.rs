@@ -11,7 +11,7 @@
 //! 5. [`statements`]: what partners get to read, frozen and provable; [`mail`]: an outbox, and sending it, each mail once.
 //!    [`reports`]: a month in figures, by partner, link or product.
 //! 6. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
-//! 7. [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
+//! 7. [`connect`]: how a workspace is connected to its Stripe account; [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
 //!
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
@@ -19,13 +19,16 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod domain;
+pub mod fetching;
 pub mod fx;
 pub mod http;
 pub mod ids;
 pub mod imports;
 pub mod intake;
 pub mod ledger;
+pub mod lookups;
 pub mod mail;
 pub mod paying;
 pub mod payouts;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::http::DEFAULT_WORKSPACE;
+use crate::connect;
 use crate::ids::Ids;
 use crate::payouts::batch::PayoutError;
 use crate::payouts::transfers::{self, Payer};
@@ -19,6 +19,9 @@ const NAP: Duration = Duration::from_secs(1);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
+/// Whoever pays a book.
+type Payers = HashMap<(WorkspaceId, Mode), Payer>;
+
 /// Pays what was asked for, as long as there is a key.
 #[derive(Debug)]
 pub struct Paying {
@@ -29,7 +32,7 @@ pub struct Paying {
 }
 
 impl Paying {
-    /// With the keys of the workspace `default`.
+    /// With the keys of every workspace.
     pub fn new(db: Db, clock: Clock, ids: Ids, keys: Keys) -> Self {
         Self { db, clock, ids, keys }
     }
@@ -39,7 +42,7 @@ impl Paying {
         if self.keys.is_empty() {
             return;
         }
-        let mut payers = HashMap::new();
+        let mut payers = Payers::new();
         while !stop.is_cancelled() {
             let nap = match self.round(&mut payers, &stop).await {
                 Ok(()) => NAP,
@@ -56,28 +59,34 @@ impl Paying {
         }
     }
 
-    async fn round(&self, payers: &mut HashMap<Mode, Payer>, stop: &CancellationToken) -> Result<(), PayoutError> {
+    async fn round(&self, payers: &mut Payers, stop: &CancellationToken) -> Result<(), PayoutError> {
         let mut tx = self.db.read().await?;
-        let Some(workspace) = workspaces::find(&mut tx, DEFAULT_WORKSPACE).await? else { return Ok(()) };
-        let asked = stored::asked(&mut tx, workspace).await?;
+        let mut asked = Vec::new();
+        for (workspace, _) in workspaces::all(&mut tx).await? {
+            let of_workspace = stored::asked(&mut tx, workspace).await?;
+            asked.extend(of_workspace.into_iter().map(|(batch, mode)| (workspace, mode, batch)));
+        }
         tx.rollback().await?;
-        for (batch, mode) in asked {
-            let payer = match (payers.get(&mode), self.keys.of(mode == Mode::Live)) {
-                (Some(payer), _) => payer,
-                (None, Ok(api)) => {
-                    let book = (workspace, mode);
-                    let payer = Payer::new(self.db.clone(), self.clock.clone(), self.ids.clone(), book, api.clone());
-                    payers.entry(mode).or_insert(payer)
-                }
-                (None, Err(problem)) => {
+        for (workspace, mode, batch) in asked {
+            let book = (workspace, mode);
+            let api = match connect::way(&self.db, &self.keys, book).await? {
+                Ok(api) => api,
+                Err(problem) => {
                     let mut tx = self.db.write(Urgency::Background).await?;
                     let by = By { workspace, author: "stripe", now: self.clock.now(), ids: &self.ids };
-                    transfers::pause_for_key(&mut tx, by, &batch, problem).await?;
+                    transfers::pause_for_key(&mut tx, by, &batch, &problem).await?;
                     tx.commit().await?;
                     continue;
                 }
             };
-            if self.is_due(workspace, &batch).await? {
+            // The settings may name another account than before.
+            if payers.get(&book).is_none_or(|payer| !payer.is_by(&api)) {
+                let payer = Payer::new(self.db.clone(), self.clock.clone(), self.ids.clone(), book, api);
+                payers.insert(book, payer);
+            }
+            if let Some(payer) = payers.get(&book)
+                && self.is_due(workspace, &batch).await?
+            {
                 payer.round(&batch, stop).await?;
             }
         }

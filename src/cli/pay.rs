@@ -7,18 +7,19 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
-use super::context::{Context, DEFAULT_WORKSPACE, Which};
+use super::context::{Context, Which};
 use super::out::{note, outln};
 use super::serve::asked_to_stop;
 use super::table::{self, Align, Rows};
 use crate::config::Config;
+use crate::connect;
 use crate::domain::currency::Currency;
 use crate::domain::money::{Money, decimal_text};
 use crate::payouts::batch::PayoutError;
 use crate::payouts::transfers::{self, Payer, Round};
+use crate::store::StoreError;
 use crate::store::batches::{self, Batch};
 use crate::store::transfers::{self as stored, Standing};
-use crate::store::{Mode, StoreError};
 
 /// Rounds in which nothing moves before it is left to `serve`, or to the next call.
 const PATIENCE: u32 = 8;
@@ -40,17 +41,14 @@ pub async fn run(config: &Config, arguments: &Pay) -> Result<(), Failure> {
     let keys = config.stripe()?;
     let context = Context::open(config, &arguments.which).await?;
     context.say_book(&arguments.which);
-    if context.key != DEFAULT_WORKSPACE {
-        let what = format!("STRIPE_API_KEY belongs to the workspace `{DEFAULT_WORKSPACE}`: no other is paid with it");
-        return Err(Failure::Said(what));
-    }
-    let api = keys.of(context.mode == Mode::Live).map_err(|error| Failure::Said(error.to_string()))?;
+    let way = connect::way(&context.db, &keys, (context.workspace, context.mode)).await?;
+    let api = way.map_err(|error| Failure::Said(error.to_string()))?;
     let mut session = context.session().await?;
     let (tx, by) = session.parts();
     let batch = transfers::ask(tx, by, context.mode, &arguments.batch).await?;
     session.commit().await?;
     let book = (context.workspace, context.mode);
-    let payer = Payer::new(context.db.clone(), context.clock.clone(), context.ids.clone(), book, api.clone());
+    let payer = Payer::new(context.db.clone(), context.clock.clone(), context.ids.clone(), book, api);
     let stop = CancellationToken::new();
     let (stopping, on_signal) = (stop.clone(), asked_to_stop());
     tokio::spawn(async move {

@@ -8,6 +8,7 @@ use super::evidence::{meanings, value_of};
 use super::facts::Metadata;
 use super::history::{Buyer, History, Payment, Place, Said, What};
 use super::lead::{Lead, LeadBy, LeadTo};
+use super::missing::Missing;
 use super::terms::{
     ByHand, EvidenceKind, MetadataField, Partner, PartnerKey, ProgramKey, ProgramTerms, SelfReferral, Settings, Status,
     Terms, Touch,
@@ -91,6 +92,8 @@ pub struct Candidates {
     pub list: Vec<Candidate>,
     /// The first skipped clue's reason, or `no_evidence`.
     pub refusal: Refusal,
+    /// Promotion codes whose texts are not known and may be a partner's.
+    pub missing: Vec<Missing>,
 }
 
 impl Candidate {
@@ -148,12 +151,13 @@ pub fn candidates(
         interpret(context, settings, said, own, &mut clues);
     }
     let wanted_program = wanted_program(&said, settings);
-    let mut found = Candidates { list: Vec::new(), refusal: Refusal::new(Code::NoEvidence, None) };
+    let mut found = Candidates { list: Vec::new(), refusal: Refusal::new(Code::NoEvidence, None), missing: Vec::new() };
     let mut skipped: Option<(Rank, Refusal)> = None;
     for clue in clues {
         let Some(strength) = settings.evidence_order.iter().position(|kind| *kind == clue.kind) else { continue };
         match resolve(context, payment, &clue, strength, wanted_program.as_deref()) {
             Ok(Some(candidate)) => found.list.push(candidate),
+            Ok(None) if is_unknown_code(context, &clue) => found.missing.push(Missing::PromotionCode(clue.value)),
             Ok(None) => trace.say(|| format!("skipped: {} belongs to no partner", clue_words(clue.kind, &clue.value))),
             Err(refusal) => {
                 trace.say(|| format!("skipped: {}: {}", clue_words(clue.kind, &clue.value), refusal.code.sentence()));
@@ -169,6 +173,14 @@ pub fn candidates(
     }
     sort(&mut found.list);
     found
+}
+
+/// Whether a promotion code may be a partner's by its text, which is not known.
+fn is_unknown_code(context: Context<'_>, clue: &Clue) -> bool {
+    clue.kind == EvidenceKind::PromotionCode
+        && clue.value.starts_with("promo_")
+        && !context.terms.codes.is_empty()
+        && !context.lookups.promotion_codes.contains_key(&clue.value)
 }
 
 type Rank = (usize, Place, Time, String, String);

@@ -1,18 +1,37 @@
 //! The base of a commission: what of a payment's money each of its lines stands for, adding up to the whole.
 
-use super::facts::Line;
+use super::facts::{ChargeBooked, Line};
+use super::history::Payment;
 use super::money::{Exact, Overflow};
 use super::terms::Base;
 
-/// The base of the whole payment: really paid (`gross`), or really paid × (total − tax) ÷ total (`net`).
-pub fn whole(base: Base, paid: i64, total: i64, tax: i64) -> Result<Exact, Overflow> {
+/// The base of the whole payment: really paid (`gross`), or really paid × (total − tax) ÷ total (`net`), less the fees
+/// and never below zero (`net_of_fees`).
+pub fn whole(base: Base, paid: i64, total: i64, tax: i64, fees: Exact) -> Result<Exact, Overflow> {
     match base {
+        Base::NetOfFees => {
+            let left = whole(Base::Net, paid, total, tax, fees)?.minus(fees)?;
+            Ok(if left.is_positive() { left } else { Exact::zero() })
+        }
         Base::Net if total > 0 => {
             let without_tax = total.checked_sub(tax).ok_or(Overflow)?;
             Exact::from(paid).times(Exact::ratio(without_tax, total)?)
         }
         Base::Net | Base::Gross => Ok(Exact::from(paid)),
     }
+}
+
+/// What Stripe took for a payment, minor units of its currency; none where not all of it is known. A fee in the currency
+/// of the merchant's balance is converted at the rate at which the charge itself was.
+pub fn fees(payment: &Payment) -> Result<Option<Exact>, Overflow> {
+    let (mut sum, mut charged) = (Exact::zero(), 0_i64);
+    for charge in payment.charges.iter().filter(|charge| charge.captured > 0) {
+        let Some(ChargeBooked { fee, amount, .. }) = charge.booked else { return Ok(None) };
+        charged = charged.checked_add(charge.captured).ok_or(Overflow)?;
+        let rate = if amount == 0 { Exact::zero() } else { Exact::ratio(charge.captured, amount)? };
+        sum = sum.plus(Exact::from(fee).times(rate)?)?;
+    }
+    Ok((charged >= payment.on_stripe).then_some(sum))
 }
 
 /// The base of each line. Negative lines keep their amount; what the payment as a whole has less (discount, credit, tax)
@@ -116,7 +135,7 @@ mod tests {
     #[test]
     fn the_parts_of_a_partly_paid_invoice_add_up_exactly() {
         // Paid 700 of 1190 with 190 tax: 700 x 1000 / 1190.
-        let whole = whole(Base::Net, 700, 1190, 190).unwrap();
+        let whole = whole(Base::Net, 700, 1190, 190, Exact::zero()).unwrap();
         let bases = by_line(&lines(&[600, 400]), whole).unwrap();
         let sum = bases[0].plus(bases[1]).unwrap();
         assert_eq!(sum, whole);

@@ -8,7 +8,7 @@
 mod owing;
 mod places;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use self::places::{leave_behind, take_places};
 use super::Time;
@@ -17,6 +17,7 @@ use super::decision::{Code, DecideError, Decisions, Lookups};
 use super::facts::BillingReason;
 use super::history::{History, Payment, Source};
 use super::joining::{Join, joins};
+use super::missing::{Missing, Needs};
 use super::money::Overflow;
 use super::pricing::{Price, Question, price};
 use super::second_level::{SecondLevel, second_level};
@@ -26,7 +27,6 @@ use super::terms::{
     CreditBy, Kind, PriceBy, Program, ProgramTerms, Reviewed, SelfReferral, Settings, Terms, TrialConversion, Verdict,
     Version,
 };
-use super::tiers::AggregateKey;
 use super::trace::Trace;
 
 /// One run over one customer.
@@ -39,8 +39,8 @@ pub struct Deciding<'a> {
     candidates: Vec<Option<Candidates>>,
     /// What an earlier pass gave to somebody.
     fixed: Vec<Option<Outcome>>,
-    /// What tiers asked for and was not known.
-    needs: BTreeSet<AggregateKey>,
+    /// What was asked for and not known.
+    needs: Needs,
 }
 
 /// What a pass found for one payment.
@@ -146,7 +146,7 @@ impl<'a> Deciding<'a> {
             joins: joins(history, terms),
             candidates: vec![None; payments],
             fixed: vec![None; payments],
-            needs: BTreeSet::new(),
+            needs: Needs::default(),
         }
     }
 
@@ -167,7 +167,9 @@ impl<'a> Deciding<'a> {
             known_until = Some(next);
         };
         let mut decisions = Decisions { unmatched: self.context.history.unmatched.clone(), ..Decisions::default() };
-        decisions.needs = std::mem::take(&mut self.needs);
+        let mut needs = std::mem::take(&mut self.needs);
+        needs.missing.extend(self.context.history.unlinked.iter().cloned().map(Missing::Link));
+        (decisions.needs, decisions.missing) = (needs.aggregates, needs.missing);
         for (payment, outcome) in self.context.history.payments.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
             if let Some(due) = outcome.answer.won().and_then(|(_, taken)| taken.next_change_at) {
@@ -286,6 +288,7 @@ impl<'a> Deciding<'a> {
             return Ok(refused(kind, nobody(Code::ZeroAmount), trace));
         }
         if payment.source == (Source::Direct { known_alone: false }) {
+            self.needs.missing.insert(Missing::Link(payment.reference.clone()));
             return Ok(refused(kind, nobody(Code::AwaitingLink), trace));
         }
         let credit = match self.credit(index, payment, kind, members, standing, known_until, &mut trace) {
@@ -319,6 +322,7 @@ impl<'a> Deciding<'a> {
             overrides: &overrides,
             standing,
             aggregates: &self.context.lookups.aggregates,
+            prices: &self.context.lookups.prices,
         };
         let taken = taken(payment, paid, version.terms.reversal_delay, self.now);
         let answer = match price(&question, &mut self.needs, &mut trace)? {
@@ -358,7 +362,9 @@ impl<'a> Deciding<'a> {
         let needs_evidence = winner.is_none() || own_first || !context.terms.by_hand.is_empty();
         if needs_evidence && (self.candidates[index].is_none() || trace.is_on()) {
             let free: Vec<&Payment> = standing.free.iter().map(|&free| &context.history.payments[free]).collect();
-            self.candidates[index] = Some(candidates(context, payment, members, &free, trace));
+            let found = candidates(context, payment, members, &free, trace);
+            self.needs.missing.extend(found.missing.iter().cloned());
+            self.candidates[index] = Some(found);
         }
         let known = known_until.map_or(payment.paid_at, |until| until.max(payment.paid_at));
         let found = self.candidates[index].as_ref().filter(|_| needs_evidence);
@@ -381,6 +387,9 @@ impl<'a> Deciding<'a> {
             let pricing = program.and_then(|program| pricing(program, payment, &credit, standing));
             let terms = pricing.map(|pricing| &pricing.version.terms);
             return may_earn(context, payment, &credit, terms).map(|()| credit);
+        }
+        if payment.has_hidden_discounts && !context.terms.codes.is_empty() {
+            self.needs.missing.insert(Missing::Discounts(payment.reference.clone()));
         }
         Err(found.map_or_else(
             || Refusal { code: Code::NoEvidence, partner: None, program: None },

@@ -11,8 +11,10 @@ use super::attribution::Via;
 use super::currency::Currency;
 use super::deciding::Deciding;
 use super::entry::Component;
+use super::facts::PriceInfo;
 use super::history::History;
 use super::lead::{Lead, LeadBy};
+use super::missing::Missing;
 use super::money::Overflow;
 use super::terms::{Kind, PartnerKey, ProgramKey, Terms};
 use super::tiers::{AggregateKey, Aggregates};
@@ -40,6 +42,7 @@ pub enum Code {
     SelfReferral,
     CurrencyNotPriced,
     AwaitingLink,
+    AwaitingLookup,
     Voided,
     AwaitingReview,
     RejectedByReview,
@@ -68,6 +71,7 @@ impl Code {
             Self::SelfReferral => "self_referral",
             Self::CurrencyNotPriced => "currency_not_priced",
             Self::AwaitingLink => "awaiting_link",
+            Self::AwaitingLookup => "awaiting_lookup",
             Self::Voided => "voided",
             Self::AwaitingReview => "awaiting_review",
             Self::RejectedByReview => "rejected_by_review",
@@ -96,6 +100,7 @@ impl Code {
             Self::SelfReferral => "The buyer is the partner.",
             Self::CurrencyNotPriced => "The rule names no amount in the payment's currency.",
             Self::AwaitingLink => "It is not known yet whether the payment belongs to an invoice or a checkout.",
+            Self::AwaitingLookup => "Stripe has to be asked for something that no event says, such as its fees.",
             Self::Voided => "The invoice was voided.",
             Self::AwaitingReview => "The buyer looks like the partner: a reviewer has yet to say whether it earns.",
             Self::RejectedByReview => "A reviewer rejected the commission.",
@@ -135,6 +140,8 @@ pub struct Lookups {
     pub leads: HashMap<(LeadBy, String), Vec<Lead>>,
     /// Texts of promotion codes by their `promo_…` id.
     pub promotion_codes: HashMap<String, String>,
+    /// Prices that Stripe was asked for, by id.
+    pub prices: HashMap<String, PriceInfo>,
     /// What partners brought in the months before, for tiers. What is asked for and not here counts as nothing, and is
     /// named in [`Decisions::needs`].
     pub aggregates: Aggregates,
@@ -152,6 +159,9 @@ pub struct Decisions {
     /// What tiers asked for and was not known: the answer stands once it is looked up and everything decided again.
     #[serde(skip)]
     pub needs: BTreeSet<AggregateKey>,
+    /// What Stripe would have to be asked for; the answer stands meanwhile, and may change when it is known.
+    #[serde(skip)]
+    pub missing: BTreeSet<Missing>,
 }
 
 /// The answer for one payment.

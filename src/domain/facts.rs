@@ -190,6 +190,9 @@ pub struct InvoiceFact {
     /// The lines the event shows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Line>,
+    /// Whether it has discounts of which the event shows ids alone: a promotion code may be behind them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hidden_discounts: bool,
     /// What lines beyond the first page add up to (`subtotal` less the lines shown), where `has_more` says there are
     /// some.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -359,12 +362,26 @@ pub struct ChargeFact {
     /// `amount_refunded`: cumulative. Zero for a charge that was never captured (an expired authorisation "refunds"
     /// what was never taken).
     pub refunded: i64,
+    /// How it was booked, where its balance transaction is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booked: Option<ChargeBooked>,
     /// Object's `created`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Time>,
     /// Metadata.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
+}
+
+/// A charge in the merchant's balance, in the currency of the balance, which may be another than the charge's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeBooked {
+    /// `fee`: what Stripe (and an application) took of it, minor units.
+    pub fee: i64,
+    /// `amount`: the whole charge, minor units.
+    pub amount: i64,
+    /// `created`: when the money was booked; a delayed method's charge is made days before.
+    pub at: Time,
 }
 
 /// Where a refund stands. The rank is the order; failed and canceled are final.

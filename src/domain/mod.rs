@@ -1,5 +1,7 @@
 //! The pure middle: no async, no SQL, no HTTP, no clock. Everything about money is decided here.
 
+#[cfg(test)]
+mod asking_tests;
 pub mod attribution;
 pub mod base;
 pub mod booking;
@@ -16,6 +18,7 @@ pub mod history;
 pub mod joining;
 pub mod lead;
 pub mod mask;
+pub mod missing;
 pub mod money;
 pub mod mrr;
 pub mod netting;

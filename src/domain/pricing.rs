@@ -1,6 +1,6 @@
 //! Pricing: which rule each line of a payment falls under, and what the payment earns before anything is taken back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
 
@@ -9,12 +9,13 @@ use super::base;
 use super::calendar::{Month, add_months};
 use super::decision::Code;
 use super::evidence::value_of;
-use super::facts::{Line, Metadata};
+use super::facts::{Line, Metadata, PriceInfo};
 use super::history::{History, Payment, What};
+use super::missing::{Missing, Needs};
 use super::money::{Exact, Money, Overflow};
 use super::standing::{RuleKey, Standing, Stream};
 use super::terms::{
-    Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings, Tiers, Whose,
+    Base, Duration, Earn, Kind, MetadataField, PartnerKey, ProgramKey, ProgramTerms, Rule, Settings, Tiers, Whose,
 };
 use super::tiers::{Aggregate, AggregateKey, Aggregates, reached};
 use super::trace::Trace;
@@ -45,6 +46,8 @@ pub struct Question<'a> {
     pub standing: &'a Standing,
     /// What partners brought in the months before.
     pub aggregates: &'a Aggregates,
+    /// Prices that Stripe was asked for, by id.
+    pub prices: &'a HashMap<String, PriceInfo>,
 }
 
 /// What a payment earns before anything is taken back.
@@ -106,22 +109,23 @@ enum Match {
     None(Code),
 }
 
-/// Prices a payment, or says why no rule does. `needs` collects what tiers ask for that is not known.
-pub fn price(
-    question: &Question<'_>,
-    needs: &mut BTreeSet<AggregateKey>,
-    trace: &mut Trace,
-) -> Result<Result<Price, Code>, Overflow> {
+/// Prices a payment, or says why no rule does. `needs` collects what is asked for and not known.
+pub fn price(question: &Question<'_>, needs: &mut Needs, trace: &mut Trace) -> Result<Result<Price, Code>, Overflow> {
     let Question { payment, paid, terms, .. } = question;
-    let whole = base::whole(terms.base, *paid, payment.total, payment.tax)?;
+    let fees = if terms.base == Base::NetOfFees { base::fees(payment)? } else { Some(Exact::zero()) };
+    let rules = tried(question);
+    if let Some(code) = awaits(question, &rules, fees.is_some(), needs, trace) {
+        return Ok(Err(code));
+    }
+    let fees = fees.unwrap_or_else(Exact::zero);
+    let whole = base::whole(terms.base, *paid, payment.total, payment.tax, fees)?;
     let bases = base::by_line(&payment.lines, whole)?;
     let period_start = period_start(payment);
-    trace.say(|| say_base(question, whole));
+    trace.say(|| say_base(question, whole, fees));
     for (whose, rules) in question.overrides {
         let count = rules.len();
         trace.say(|| format!("before the program's rules: {count} of {whose}'s own"));
     }
-    let rules = tried(question);
     let mut lines_of_rule: BTreeMap<usize, Vec<Exact>> = BTreeMap::new();
     let mut reasons = Vec::new();
     for (line, base) in payment.lines.iter().zip(&bases) {
@@ -168,12 +172,57 @@ fn precedence(code: Code) -> u8 {
     }
 }
 
-fn say_base(question: &Question<'_>, whole: Exact) -> String {
+/// Whether Stripe has to be asked before it can be priced, and for what.
+fn awaits(
+    question: &Question<'_>,
+    rules: &[Tried<'_>],
+    are_fees_known: bool,
+    needs: &mut Needs,
+    trace: &mut Trace,
+) -> Option<Code> {
+    let reference = &question.payment.reference;
+    let of_kind = || rules.iter().filter(|tried| tried.rule.on.is_none_or(|kind| kind == question.kind));
+    let mut missing = Vec::new();
+    if question.payment.has_unseen_lines && of_kind().any(|tried| tried.rule.tells_lines_apart()) {
+        missing.push(Missing::Lines(reference.clone()));
+    }
+    if !are_fees_known {
+        missing.push(Missing::Fees(reference.clone()));
+    }
+    for missing in &missing {
+        trace.say(|| format!("waits until Stripe has said {missing}"));
+    }
+    // What a price says may move a line to another rule; it is asked for, and the line does not wait for it.
+    let by_key = of_kind().any(|tried| !tried.rule.product_key.is_empty());
+    let by_interval = of_kind().any(|tried| !tried.rule.interval.is_empty());
+    let by_product = of_kind().any(|tried| !tried.rule.product.is_empty());
+    for line in &question.payment.lines {
+        let Some(price) = line.price.as_ref().filter(|price| !question.prices.contains_key(*price)) else { continue };
+        let is_open = by_key && product_key(question, line).is_none()
+            || by_interval && interval(question, line).is_none()
+            || by_product && product(question, line).is_none();
+        if is_open {
+            needs.missing.insert(Missing::Price(price.clone()));
+        }
+    }
+    let code = (!missing.is_empty()).then_some(Code::AwaitingLookup);
+    needs.missing.extend(missing);
+    code
+}
+
+fn say_base(question: &Question<'_>, whole: Exact, fees: Exact) -> String {
     let Question { payment, paid, terms, .. } = question;
     let money = |amount| Money::new(amount, payment.currency);
     match terms.base {
-        super::terms::Base::Gross => format!("base (gross): {} received", money(*paid)),
-        super::terms::Base::Net => format!(
+        Base::Gross => format!("base (gross): {} received", money(*paid)),
+        Base::NetOfFees => format!(
+            "base (net of fees): {} received × ({} total − {} tax) ÷ {} total − {fees} fees = {whole} minor units",
+            money(*paid),
+            money(payment.total),
+            money(payment.tax),
+            money(payment.total),
+        ),
+        Base::Net => format!(
             "base (net): {} received × ({} total − {} tax) ÷ {} total = {whole} minor units",
             money(*paid),
             money(payment.total),
@@ -201,25 +250,37 @@ fn matches(question: &Question<'_>, rule: &Rule, line: &Line) -> bool {
     let lists = |list: &[String], value: Option<&str>| {
         list.is_empty() || value.is_some_and(|value| list.iter().any(|listed| listed == value))
     };
-    let known = line.price.as_ref().and_then(|price| question.history.prices.get(price));
-    let product = || line.product.as_deref().or_else(|| known?.product.as_deref());
-    let interval = || line.interval.as_deref().or_else(|| known?.interval.as_deref()).or_else(|| interval_of(line));
     rule.on.is_none_or(|kind| kind == question.kind)
         && lists(&rule.partner, Some(question.partner))
         && lists(&rule.group, question.group)
         && lists(&rule.price, line.price.as_deref())
-        && (rule.product.is_empty() || lists(&rule.product, product()))
-        && (rule.interval.is_empty() || lists(&rule.interval, interval()))
+        && (rule.product.is_empty() || lists(&rule.product, product(question, line)))
+        && (rule.interval.is_empty() || lists(&rule.interval, interval(question, line)))
         && (rule.product_key.is_empty() || lists(&rule.product_key, product_key(question, line).as_deref()))
+}
+
+/// What is known of a line's price: by the customer's own subscriptions, then by having asked for it.
+fn prices<'a>(question: &Question<'a>, line: &Line) -> impl Iterator<Item = &'a PriceInfo> {
+    let price = line.price.as_deref();
+    let (own, asked) = (&question.history.prices, question.prices);
+    price.into_iter().flat_map(move |price| own.get(price).into_iter().chain(asked.get(price)))
+}
+
+fn product<'a>(question: &Question<'a>, line: &'a Line) -> Option<&'a str> {
+    line.product.as_deref().or_else(|| prices(question, line).find_map(|price| price.product.as_deref()))
+}
+
+fn interval<'a>(question: &Question<'a>, line: &'a Line) -> Option<&'a str> {
+    let said = || prices(question, line).find_map(|price| price.interval.as_deref());
+    line.interval.as_deref().or_else(said).or_else(|| interval_of(line))
 }
 
 /// The product key nearest to a line: on the line or its price, else on the payment's objects, else on the session that
 /// started the subscription.
 fn product_key(question: &Question<'_>, line: &Line) -> Option<String> {
     let of = |metadata: &Metadata| value_of(metadata, MetadataField::ProductKey, question.settings);
-    let known = line.price.as_ref().and_then(|price| question.history.prices.get(price));
     of(&line.metadata)
-        .or_else(|| known.and_then(|price| of(&price.metadata)))
+        .or_else(|| prices(question, line).find_map(|price| of(&price.metadata)))
         .or_else(|| question.payment.metadata.iter().find_map(of))
         .or_else(|| {
             let subscription = question.history.subscriptions.get(question.payment.subscription.as_ref()?)?;
@@ -282,7 +343,7 @@ fn tier(
     question: &Question<'_>,
     tiers: &Tiers,
     name: &RuleKey,
-    needs: &mut BTreeSet<AggregateKey>,
+    needs: &mut Needs,
     trace: &mut Trace,
 ) -> Result<Decimal, Code> {
     let key = AggregateKey {
@@ -296,7 +357,7 @@ fn tier(
     let reached = reached(tiers, known.unwrap_or(&nothing), question.payment.currency);
     let (first, last) = (key.first(), key.last());
     if known.is_none() {
-        needs.insert(key);
+        needs.aggregates.insert(key);
     }
     if let Some((percent, words)) = reached {
         trace.say(|| format!("rule {name}: from {first} to {last} {words}: {percent} %"));
@@ -311,7 +372,7 @@ fn earn(
     question: &Question<'_>,
     tried: Tried<'_>,
     bases: &[Exact],
-    needs: &mut BTreeSet<AggregateKey>,
+    needs: &mut Needs,
     trace: &mut Trace,
 ) -> Result<Result<(Exact, String), Code>, Overflow> {
     let rule = tried.rule;

@@ -109,6 +109,7 @@ impl Story {
             subscription_metadata: Metadata::new(),
             promotion_codes: vec![],
             lines: vec![line],
+            hidden_discounts: false,
             unseen_lines: 0,
             failed: None,
         };
@@ -158,6 +159,7 @@ impl Story {
             currency: "usd".parse().unwrap(),
             captured,
             refunded,
+            booked: None,
             created: None,
             metadata: Metadata::new(),
         };

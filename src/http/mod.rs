@@ -33,20 +33,21 @@ pub use openapi::document;
 pub use problem::Problem;
 pub use setup::Setup;
 
+pub use crate::store::workspaces::DEFAULT_WORKSPACE;
+
 use crate::admin::Session;
 use crate::clock::Clock;
 use crate::config::Secret;
+use crate::connect;
 use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::intake::Inbox;
 use crate::intake::clicks::Clicks;
 use crate::ledger::Ledger;
 use crate::store::api_keys::Role;
-use crate::store::{Db, Mode, StoreError, WorkspaceId, entries, refs, workspaces};
-use crate::stripe_api::{Api, Keys, NoKey};
+use crate::store::{Db, Mode, StoreError, WorkspaceId, entries, refs};
+use crate::stripe_api::{Api, Keys};
 
-/// The workspace that the first start makes.
-pub const DEFAULT_WORKSPACE: &str = "default";
 /// The largest body that is read: 1 MiB, several times Stripe's largest events.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 /// How long a body may take to arrive.
@@ -74,7 +75,7 @@ pub struct App {
     pub public_url: Arc<str>,
     /// What happened so far.
     pub counters: Arc<Counters>,
-    /// The ways to Stripe of the workspace `default`.
+    /// The ways to Stripe.
     pub stripe: Keys,
     /// Whoever settles listens here.
     wake: Arc<Notify>,
@@ -98,8 +99,10 @@ pub struct Settings {
     pub public_url: String,
     /// The link to the first key, while it works.
     pub setup: Setup,
-    /// The ways to Stripe of the workspace `default`.
+    /// The ways to Stripe.
     pub stripe: Keys,
+    /// Whether Stripe is asked for events every hour.
+    pub sync: bool,
 }
 
 /// Counts since the start, for `/metrics`.
@@ -189,13 +192,10 @@ impl App {
         self.wake();
     }
 
-    /// The way to Stripe for a book. What the environment says is the first workspace's.
+    /// The way to Stripe for a book.
     pub(crate) async fn stripe_of(&self, workspace: WorkspaceId, mode: Mode) -> Result<Arc<Api>, Problem> {
-        let mut tx = self.db.read().await?;
-        let key = workspaces::key(&mut tx, workspace).await?;
-        tx.rollback().await?;
-        let keys = if key == DEFAULT_WORKSPACE { self.stripe.of(mode == Mode::Live) } else { Err(NoKey::Missing) };
-        keys.cloned().map_err(|error| Problem::conflict(error.code(), error.to_string()))
+        let way = connect::way(&self.db, &self.stripe, (workspace, mode)).await?;
+        way.map_err(|error| Problem::conflict(error.code(), error.to_string()))
     }
 
     /// Tells whoever settles that customers may be due.

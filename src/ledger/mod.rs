@@ -2,11 +2,13 @@
 //! what differs, [`resettle`] wakes the customers that a change concerns, [`verify`] proves that it was all done right.
 
 mod asking;
+pub mod lacking;
 mod link;
 pub mod loose;
 mod plan;
 
 pub mod explain;
+pub mod questions;
 pub mod record;
 pub mod resettle;
 pub mod settle;

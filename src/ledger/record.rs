@@ -10,14 +10,16 @@ use super::link::{Item, Links, link};
 use super::{Ledger, panic_text, think};
 use crate::domain::Time;
 use crate::domain::evidence::{clues, customer_keys};
-use crate::domain::facts::{EventFacts, Fact, PromotionCodeFact};
+use crate::domain::facts::{EventFacts, Fact, PriceInfo, PromotionCodeFact};
 use crate::domain::terms::Terms;
 use crate::intake::{ACCOUNT_MISMATCH, payload};
 use crate::payouts::transfers;
 use crate::store::events::{self, Outcome, Place, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, facts, lookups, payments, refs, resettle};
+use crate::store::{
+    Mode, StoreError, Tx, WorkspaceId, asked, customers, facts, lookups, payments, prices, refs, resettle,
+};
 use crate::stripe::{OF_CONNECTED_ACCOUNTS, Reading, envelope, read};
 
 /// How many events share a transaction.
@@ -154,6 +156,7 @@ impl Recorder<'_> {
         ledger.keep_links(&mut tx, workspace, &links, now).await?;
         keep_facts(&mut tx, workspace, read, &links).await?;
         ledger.learn_promotion_codes(&mut tx, workspace, read).await?;
+        learn_prices(&mut tx, workspace, read, now).await?;
         ledger.hear_of_payouts(&mut tx, workspace, read, now).await?;
         let outcomes: Vec<Outcome<'_>> = read.iter().map(Read::outcome).collect();
         events::mark(&mut tx, workspace, &outcomes).await?;
@@ -314,6 +317,23 @@ impl Ledger {
         }
         if made.is_empty() { Ok(()) } else { transfers::apply_transfers(tx, (workspace, &self.ids, now), &made).await }
     }
+}
+
+/// Keeps what is said of prices, and wakes the customers whose decisions asked for it.
+async fn learn_prices(tx: &mut Tx, workspace: WorkspaceId, read: &[Read], now: Time) -> Result<(), StoreError> {
+    let said = read.iter().filter_map(|read| read.found().map(|found| (read.mode, found))).flat_map(|(mode, found)| {
+        let price = |fact: &Fact| if let Fact::Price(price) = fact { Some((mode, price.clone())) } else { None };
+        found.facts.facts.iter().filter_map(price).collect::<Vec<_>>()
+    });
+    let said: Vec<(Mode, PriceInfo)> = said.collect();
+    if said.is_empty() {
+        return Ok(());
+    }
+    let new = prices::learn(tx, workspace, &said).await?;
+    let waiting = asked::waiting_for_prices(tx, workspace, &new).await?;
+    let waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
+    customers::lock(tx, workspace, &waiting).await?;
+    customers::touch(tx, workspace, &waiting, now).await
 }
 
 async fn keep_facts(tx: &mut Tx, workspace: WorkspaceId, read: &[Read], links: &Links<'_>) -> Result<(), StoreError> {

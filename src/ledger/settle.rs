@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use super::asking::{AsOf, decide_cases};
 use super::plan::{Known, Settling, Writes, plan};
 use super::{Ledger, panic_text, think};
@@ -13,6 +15,7 @@ use crate::domain::evidence::clues;
 use crate::domain::facts::{EventFacts, Fact};
 use crate::domain::history::fold;
 use crate::domain::lead::{LeadBy, LeadTo};
+use crate::domain::missing::Missing;
 use crate::domain::mrr::spans;
 use crate::domain::terms::Terms;
 use crate::store::customers::{Customer, Settled};
@@ -20,8 +23,8 @@ use crate::store::facts::StoredFacts;
 use crate::store::subscription_states::States;
 use crate::store::workspaces::TIERS;
 use crate::store::{
-    StoreError, Tx, Urgency, WorkspaceId, customers, entries, facts, leads, lookups, payments, subscription_states,
-    tiers, workspaces,
+    StoreError, Tx, Urgency, WorkspaceId, asked, customers, entries, facts, leads, lookups, payments, prices,
+    subscription_states, tiers, workspaces,
 };
 
 /// How many customers share a transaction.
@@ -165,12 +168,13 @@ impl Ledger {
         let ids = self.ids.clone();
         let plan_one = move |Decided { customer, answer, states, asked }: Decided| {
             let known = known.remove(&customer.customer_id).unwrap_or_default();
+            let missing = answer.as_ref().map(|decisions| decisions.missing.clone()).unwrap_or_default();
             let outcome = answer.map(|decisions| {
                 let customer_id = customer.customer_id.as_str();
                 let settling = Settling { customer_id, mode: customer.mode(), now, ids: &ids, terms: &terms };
                 (plan(&settling, &decisions, &known), decisions.settle_due_at)
             });
-            Planned { customer, outcome, states, asked }
+            Planned { customer, outcome, states, asked, missing }
         };
         think(move || decided.into_iter().map(plan_one).collect()).await
     }
@@ -182,6 +186,8 @@ struct Planned {
     outcome: Result<(Writes, Option<Time>), String>,
     states: States,
     asked: bool,
+    /// What Stripe would have to say.
+    missing: BTreeSet<Missing>,
 }
 
 impl Planned {
@@ -224,8 +230,23 @@ async fn write(
         workspaces::used(tx, workspace, TIERS, version).await?;
         tiers::append(tx, workspace, version + 1, writes().flat_map(|writes| &writes.contributed)).await?;
     }
+    let missing = planned.iter().flat_map(|planned| {
+        let customer = &planned.customer;
+        planned.missing.iter().map(|missing| (customer.mode(), missing.clone(), customer.customer_id.as_str()))
+    });
+    asked::ask(tx, workspace, &missing.collect::<Vec<_>>(), now, |missing| now + patience(missing)).await?;
     customers::settled(tx, workspace, &settled, now).await?;
     customers::park(tx, workspace, &parked).await
+}
+
+/// How long an event may be on its way that answers by itself.
+fn patience(missing: &Missing) -> TimeDelta {
+    match missing {
+        Missing::Link(_) | Missing::Discounts(_) | Missing::PromotionCode(_) => TimeDelta::minutes(10),
+        // The charge's fee is booked a moment after it is paid.
+        Missing::Fees(_) => TimeDelta::minutes(1),
+        Missing::Lines(_) | Missing::Price(_) => TimeDelta::zero(),
+    }
 }
 
 /// Loads all facts of some customers.
@@ -278,7 +299,15 @@ pub(super) async fn load_lookups(
     }));
     let clicks = lookups::clicks(tx, workspace, click_ids.iter().map(String::as_str)).await?;
     let promotion_codes = lookups::promotion_texts(tx, workspace, code_ids).await?;
-    Ok(Lookups { clicks, leads, promotion_codes, ..Lookups::default() })
+    let prices = if terms.tells_products { prices::of(tx, workspace, prices_of(cases)).await? } else { HashMap::new() };
+    Ok(Lookups { clicks, leads, promotion_codes, prices, ..Lookups::default() })
+}
+
+/// Ids of the prices for which anything was sold.
+fn prices_of(cases: &[Case]) -> BTreeSet<&str> {
+    let facts = cases.iter().flat_map(|case| case.events.iter().flatten()).flat_map(|event| &event.facts);
+    let lines = facts.flat_map(|fact| if let Fact::Invoice(invoice) = fact { invoice.lines.as_slice() } else { &[] });
+    lines.filter_map(|line| line.price.as_deref()).collect()
 }
 
 fn promotion_codes_of(fact: &Fact) -> &[String] {

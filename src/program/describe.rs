@@ -154,6 +154,14 @@ pub(super) fn payout(payout: Option<&PayoutMethod>) -> String {
     format!("{}{account}{currency}", payout.method.as_str())
 }
 
+fn base(base: Base) -> &'static str {
+    match base {
+        Base::Net => "net",
+        Base::Gross => "gross",
+        Base::NetOfFees => "net_of_fees",
+    }
+}
+
 /// A program's settings, without its rules.
 pub(super) fn terms(terms: &ProgramTerms) -> Words {
     let word = |first: bool, yes: &str, no: &str| if first { yes.to_owned() } else { no.to_owned() };
@@ -162,7 +170,7 @@ pub(super) fn terms(terms: &ProgramTerms) -> Words {
         ("reversal_delay", seconds(terms.reversal_delay)),
         ("attribution", word(terms.attribution == Touch::First, "first", "last")),
         ("attribution_window_days", terms.attribution_window_days.to_string()),
-        ("base", word(terms.base == Base::Net, "net", "gross")),
+        ("base", base(terms.base).to_owned()),
         ("credit", word(terms.credit == CreditBy::Customer, "customer", "payment")),
         ("price_by", word(terms.price_by == PriceBy::Customer, "customer", "payment")),
         ("trial_conversion", word(terms.trial_conversion == TrialConversion::First, "first", "recurring")),

@@ -1,11 +1,13 @@
 //! Charges (`ch_…`, `py_…`): what was really taken, and how much of it was given back so far.
 
 use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
 
-use super::field::{Code, Flag, Id, Int, List, Maybe, Meta, Reference, Seconds, Text};
+use super::field::{Code, Field, Flag, Id, Int, List, Maybe, Meta, Reference, Seconds, Text, readable};
 use super::problem::{ReadError, parse};
 use super::refund::RawRefund;
-use crate::domain::facts::{ChargeFact, Fact};
+use crate::domain::facts::{ChargeBooked, ChargeFact, Fact};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -21,12 +23,39 @@ struct Charge {
     amount: Int,
     amount_captured: Int,
     amount_refunded: Int,
+    balance_transaction: BalanceTransaction,
     captured: Flag,
     paid: Flag,
     status: Text,
     refunds: List<Maybe<RawRefund>>,
     created: Seconds,
     metadata: Meta,
+}
+
+/// How a charge was booked; mostly an id alone, which says nothing.
+#[derive(Debug, Default)]
+pub(super) struct BalanceTransaction(Option<ChargeBooked>);
+
+readable!(BalanceTransaction);
+
+impl<'de> Field<'de> for BalanceTransaction {
+    const EXPECTED: &'static str = Reference::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        Id::from_text(text).map(|_| Self::default())
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Expanded {
+            fee: Int,
+            amount: Int,
+            created: Seconds,
+        }
+        let shown = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        let booked = shown.fee.0.zip(shown.amount.0).zip(shown.created.0);
+        Ok(Self(booked.map(|((fee, amount), at)| ChargeBooked { fee, amount, at })))
+    }
 }
 
 /// Who paid, as far as it matters.
@@ -44,6 +73,7 @@ pub(super) fn read(json: &str, _event_type: &str) -> Result<Vec<Fact>, ReadError
     let fact = ChargeFact {
         refunded: charge.refunded(captured),
         captured,
+        booked: charge.balance_transaction.0,
         id: charge.id.required()?,
         intent: charge.payment_intent.id(),
         customer: charge.customer.id().or(charge.customer_account.id()),
@@ -96,6 +126,7 @@ mod tests {
             currency: "eur".parse().unwrap(),
             captured: 3106,
             refunded: 0,
+            booked: None,
             created: Some(at(T - 3)),
             metadata: metadata(&[("order", "A-17")]),
         }

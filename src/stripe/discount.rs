@@ -12,6 +12,8 @@ use crate::domain::subscribed::{Lasting, StandingDiscount};
 #[derive(Debug, Default)]
 pub(super) struct Discount {
     promotion_code: PromotionCode,
+    /// Whether its id alone is shown.
+    is_hidden: bool,
     /// What it takes off, where it shows its coupon.
     pub standing: Option<StandingDiscount>,
 }
@@ -61,7 +63,7 @@ impl<'de> Field<'de> for Discount {
     const EXPECTED: &'static str = "an id of at most 255 characters, an object or null";
 
     fn from_text(text: &str) -> Option<Self> {
-        Id::from_text(text).map(|_| Self::default())
+        Id::from_text(text).map(|_| Self { is_hidden: true, ..Self::default() })
     }
     fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         #[derive(Default, Deserialize)]
@@ -81,7 +83,7 @@ impl<'de> Field<'de> for Discount {
         let discount = Expanded::deserialize(MapAccessDeserializer::new(map))?;
         let coupon = discount.source.or_empty().coupon.0.or(discount.coupon.0);
         let standing = coupon.map(|coupon| StandingDiscount { ends_at: discount.end.0, ..coupon });
-        Ok(Self { promotion_code: discount.promotion_code, standing })
+        Ok(Self { promotion_code: discount.promotion_code, is_hidden: false, standing })
     }
 }
 
@@ -101,6 +103,11 @@ impl<'de> Field<'de> for PromotionCode {
         let code = Expanded::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Self { id: code.id.0, code: code.code.0 })
     }
+}
+
+/// Whether of some discounts nothing but the id is shown.
+pub(super) fn any_hidden(discounts: &[Discount]) -> bool {
+    discounts.iter().any(|discount| discount.is_hidden)
 }
 
 /// The promotion code ids (the text, where only that is known) among discounts, each once, and what is learned of

@@ -112,7 +112,6 @@ impl Kind {
         match self {
             // What paid it, and with which promotion codes.
             Self::Invoice => &["payments", "discounts"],
-            Self::CheckoutSession => &["discounts"],
             // When the money came and what Stripe took of it; the intent's metadata is evidence.
             Self::Charge => &["balance_transaction", "payment_intent"],
             Self::PaymentIntent => &["latest_charge", "latest_charge.balance_transaction"],
@@ -173,10 +172,14 @@ struct Outside {
 /// # Errors
 /// [`ReadError`] names the field that is at fault.
 pub fn wrap(kind: Kind, object: &RawValue, fetched_at: Time, livemode: bool) -> Result<Fetched, ReadError> {
-    let outside: Outside = serde_json::from_str(object.get()).map_err(|_| ReadError::missing("id", "an object with an id"))?;
+    let outside: Outside =
+        serde_json::from_str(object.get()).map_err(|_| ReadError::missing("id", "an object with an id"))?;
     let id = outside.id.filter(|id| !id.is_empty()).ok_or_else(|| ReadError::missing("id", "an id"))?;
     if outside.livemode.is_some_and(|mode| mode != livemode) {
-        return Err(ReadError::missing("livemode", if livemode { "an object of the live book" } else { "an object of the test book" }));
+        return Err(ReadError::missing(
+            "livemode",
+            if livemode { "an object of the live book" } else { "an object of the test book" },
+        ));
     }
     let seconds = fetched_at.timestamp();
     let mut event = Event {
@@ -188,7 +191,9 @@ pub fn wrap(kind: Kind, object: &RawValue, fetched_at: Time, livemode: bool) -> 
         livemode,
         data: Data { object },
     };
-    let Reading::Facts(mut facts) = read(&body(&event))? else { return Err(ReadError::missing("object", "an object that is read")) };
+    let Reading::Facts(mut facts) = read(&body(&event))? else {
+        return Err(ReadError::missing("object", "an object that is read"));
+    };
     let created = outside.created.and_then(|created| Time::from_timestamp(created, 0));
     let event_id = format!("{id}@{}", fingerprint(&facts.facts));
     event.created = date(&facts.facts).or(created).map_or(seconds, |at| at.timestamp());
@@ -228,7 +233,7 @@ fn date(facts: &[Fact]) -> Option<Time> {
         Fact::Invoice(invoice) => invoice.paid_at.or(invoice.created),
         Fact::Checkout(session) => session.created,
         Fact::Intent(intent) => intent.created,
-        Fact::Charge(charge) => charge.created,
+        Fact::Charge(charge) => charge.booked.map(|booked| booked.at).or(charge.created),
         Fact::Refund(refund) => refund.created,
         Fact::Dispute(dispute) => dispute.taken_at.or(dispute.returned_at),
         Fact::CreditNote(note) => note.created,

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::discount::{Discount, promotion_codes};
+use super::discount::{Discount, any_hidden, promotion_codes};
 use super::field::{Code, Flag, Id, Int, List, Maybe, Meta, Reference, Seconds, Text};
 use super::invoice_line::{RawLine, ReadLine};
 use super::invoice_payment::Payment;
@@ -94,7 +94,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
     let status = invoice.status(event_type);
     let amounts = invoice.amounts(status)?;
     let (intents, charges) = invoice.paid_by();
-    let (promotion_codes, mut facts) = invoice.promotion_codes();
+    let (promotion_codes, hidden_discounts, mut facts) = invoice.promotion_codes();
 
     let lines = std::mem::take(&mut invoice.lines);
     let lines_go_on = lines.has_more;
@@ -133,6 +133,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         subscription_metadata,
         promotion_codes,
         lines: lines.into_iter().map(|line| line.line).collect(),
+        hidden_discounts,
         unseen_lines,
         failed: (event_type == "invoice.payment_failed").then_some(FailedAttempt {
             attempt: invoice.attempt_count.0,
@@ -208,11 +209,16 @@ impl Invoice {
         (intents, charges)
     }
 
-    fn promotion_codes(&mut self) -> (Vec<String>, Vec<Fact>) {
+    /// The promotion codes, and whether discounts are shown of which they cannot be told.
+    fn promotion_codes(&mut self) -> (Vec<String>, bool, Vec<Fact>) {
         let amounts = std::mem::take(&mut self.total_discount_amounts).data;
-        let amounts = amounts.into_iter().filter_map(|amount| amount.0).map(|amount| amount.discount);
+        let amounts: Vec<_> = amounts.into_iter().filter_map(|amount| amount.0).map(|amount| amount.discount).collect();
         let discounts = std::mem::take(&mut self.discounts).data;
-        promotion_codes([std::mem::take(&mut self.discount)].into_iter().chain(discounts).chain(amounts))
+        let is_hidden = any_hidden(if discounts.is_empty() { &amounts } else { &discounts });
+        let one = std::mem::take(&mut self.discount);
+        let (codes, facts) = promotion_codes([one].into_iter().chain(discounts).chain(amounts));
+        let is_hidden = is_hidden && codes.is_empty();
+        (codes, is_hidden, facts)
     }
 }
 

@@ -56,8 +56,9 @@ impl<T> Answer<T> {
     /// The same answer about what is read of it; what cannot be read is not known.
     pub(super) fn and_then<U>(self, read: impl FnOnce(T) -> Option<U>) -> Answer<U> {
         match self {
-            Self::Done(done) => read(done)
-                .map_or_else(|| Answer::Unknown("an answer that cannot be read".to_owned()), Answer::Done),
+            Self::Done(done) => {
+                read(done).map_or_else(|| Answer::Unknown("an answer that cannot be read".to_owned()), Answer::Done)
+            }
             Self::Refused(refusal) => Answer::Refused(refusal),
             Self::Busy => Answer::Busy,
             Self::Unknown(why) => Answer::Unknown(why),

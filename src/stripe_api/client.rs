@@ -1,12 +1,13 @@
 //! The client: `async-stripe`'s, with our own small answers, one attempt, a time-out and a rate limit.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use stripe::{Client, ClientBuilder, IdempotencyKey, RequestStrategy};
-use stripe_client_core::{RequestBuilder, StripeMethod};
+use stripe_client_core::{CustomizableStripeRequest, RequestBuilder, StripeMethod};
 
 use super::answer::{Answer, sorted};
 use super::keys::BadKeys;
@@ -31,16 +32,18 @@ impl Default for Options {
 /// So many calls may come at once.
 const BURST: NonZeroU32 = NonZeroU32::new(8).expect("eight is not zero");
 
-/// A way to Stripe with one secret key.
+/// A way to Stripe with one secret key, in the name of the key's own account or of one that is connected to it.
 pub struct Api {
     client: Client,
-    limiter: Option<DefaultDirectRateLimiter>,
+    limiter: Option<Arc<DefaultDirectRateLimiter>>,
     timeout: Duration,
+    livemode: bool,
+    account: Option<String>,
 }
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Api").field("account", &self.account).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -61,7 +64,29 @@ impl Api {
         let client = builder.build().map_err(|error| BadKeys::Unusable(error.to_string()))?;
         let quota = |rate: NonZeroU32| Quota::per_second(rate).allow_burst(rate.min(BURST));
         let limiter = NonZeroU32::new(options.per_second).map(|rate| RateLimiter::direct(quota(rate)));
-        Ok(Self { client, limiter, timeout: options.timeout })
+        let livemode = key.contains("_live_");
+        Ok(Self { client, limiter: limiter.map(Arc::new), timeout: options.timeout, livemode, account: None })
+    }
+
+    /// The same key in the name of an account that is connected to the key's own. They share the rate limit.
+    pub(super) fn in_the_name_of(&self, account: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            limiter: self.limiter.clone(),
+            timeout: self.timeout,
+            livemode: self.livemode,
+            account: Some(account.to_owned()),
+        }
+    }
+
+    /// In whose name it asks; the key's own account where there is none.
+    pub fn account_name(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// Whether its key is a live one.
+    pub fn is_live(&self) -> bool {
+        self.livemode
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -88,7 +113,23 @@ impl Api {
         if !query.is_empty() {
             request.query = Some(form(query));
         }
-        sorted(request.customize::<T>().send(&self.client).await)
+        sorted(self.customized::<T>(request).send(&self.client).await)
+    }
+
+    /// A request in the right name.
+    pub(super) fn customized<T>(&self, request: RequestBuilder) -> CustomizableStripeRequest<T> {
+        let request = request.customize::<T>();
+        match self.account.as_deref() {
+            Some(account) => request.account_id(account.into()),
+            None => request,
+        }
+    }
+
+    /// One DELETE, when it is its turn. What is gone already is refused as missing.
+    pub(super) async fn delete<T: miniserde::Deserialize>(&self, path: &str) -> Answer<T> {
+        self.turn().await;
+        let request = RequestBuilder::new(StripeMethod::Delete, path);
+        sorted(self.customized::<T>(request).send(&self.client).await)
     }
 
     /// One POST, at once, under a key of its own: made once more, Stripe answers the same and does it once.
@@ -103,7 +144,7 @@ impl Api {
         };
         let mut request = RequestBuilder::new(StripeMethod::Post, path);
         request.body = Some(form(fields));
-        let request = request.customize::<T>().request_strategy(RequestStrategy::Idempotent(key));
+        let request = self.customized::<T>(request).request_strategy(RequestStrategy::Idempotent(key));
         sorted(request.send(&self.client).await)
     }
 }

@@ -60,7 +60,7 @@ impl Api {
             request.query = Some(form(query));
         }
         let keeping = Keeping { client: self.client(), bytes: Mutex::default() };
-        let sent = sorted(request.customize::<Nothing>().send(&keeping).await);
+        let sent = sorted(self.customized::<Nothing>(request).send(&keeping).await);
         let bytes = keeping.bytes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         sent.and_then(|Nothing {}| bytes)
     }

@@ -73,11 +73,15 @@ pub(super) fn assemble(objects: Objects) -> History {
     let mut history = History { subscriptions: subscriptions(&objects), ..History::default() };
     let mut taken = TakenBack::collect(&objects, &groups);
     for (index, group) in groups.groups.iter().enumerate() {
+        history.unlinked.extend(unlinked(&objects, group).filter(|_| taken.takes_of(index)));
         if let Some(mut payment) = payment(&objects, group) {
             taken.give(index, &mut payment);
             history.payments.push(payment);
         }
     }
+    history.unlinked.append(&mut taken.unlinked);
+    history.unlinked.sort_unstable();
+    history.unlinked.dedup();
     history.payments.sort_by(|a, b| (a.paid_at, &a.reference).cmp(&(b.paid_at, &b.reference)));
     history.unmatched = taken.unmatched();
     history.buyers = buyers(&objects, &history.payments);
@@ -204,6 +208,8 @@ fn invoice_payment(objects: &Objects, group: &Group, id: &str, invoice: &Invoice
     payment.off_stripe = invoice.off_stripe;
     payment.total = invoice.total;
     payment.tax = invoice.tax;
+    payment.has_unseen_lines = invoice.unseen_lines != 0;
+    payment.has_hidden_discounts = invoice.hidden_discounts && !invoice.discounts_shown;
     payment.lines = lines;
     payment.metadata.splice(0..0, [invoice.subscription_metadata.clone(), invoice.metadata.clone()]);
     payment.said.extend(invoice.shown.said(Place::Invoice, id));
@@ -264,6 +270,18 @@ fn direct_payment(objects: &Objects, group: &Group) -> Option<Payment> {
     Some(finish(payment))
 }
 
+/// By what Stripe can be asked about a group of which no invoice or session is known, unless it is known that there is
+/// none.
+fn unlinked(objects: &Objects, group: &Group) -> Option<String> {
+    let is_alone = || {
+        let intents = group.intents.iter().filter_map(|id| objects.intents.get(id)).map(|intent| &intent.invoice);
+        let charges = group.charges.iter().filter_map(|id| objects.charges.get(id)).map(|charge| &charge.invoice);
+        intents.chain(charges).any(|link| *link == Link::None)
+    };
+    let may_be_alone = group.invoice.is_none() && group.sessions.is_empty();
+    group.intents.first().or(group.charges.first()).filter(|_| may_be_alone && !is_alone()).cloned()
+}
+
 /// What all sorts of payments have: references, and what their session, intent and charges say.
 fn blank(
     objects: &Objects,
@@ -296,6 +314,8 @@ fn blank(
         metadata: Vec::new(),
         said: Vec::new(),
         emails: Vec::new(),
+        has_unseen_lines: false,
+        has_hidden_discounts: false,
         charges: Vec::new(),
         notes: Vec::new(),
     };
@@ -373,21 +393,24 @@ fn buyers(objects: &Objects, payments: &[Payment]) -> BTreeMap<String, Buyer> {
 }
 
 /// Refunds, disputes and credit notes by the group that they take from.
+#[derive(Default)]
 struct TakenBack {
     charges: BTreeMap<usize, BTreeMap<String, ChargeMoney>>,
     notes: BTreeMap<usize, Vec<super::NoteMoney>>,
     ids: BTreeMap<usize, Vec<String>>,
     loose: Vec<String>,
+    /// What those name.
+    unlinked: Vec<String>,
 }
 
 impl TakenBack {
     fn collect(objects: &Objects, groups: &Groups) -> Self {
-        let mut taken =
-            Self { charges: BTreeMap::new(), notes: BTreeMap::new(), ids: BTreeMap::new(), loose: Vec::new() };
+        let mut taken = Self::default();
         for (id, charge) in &objects.charges {
             let Some(&group) = groups.by_reference.get(id) else { continue };
             let money = taken.charges.entry(group).or_default().entry(id.clone()).or_default();
             money.captured = charge.captured;
+            money.booked = charge.booked;
             money.figures = charge.figures.iter().map(|(amount, moment)| (moment.clone(), *amount)).collect();
         }
         for (id, refund) in &objects.refunds {
@@ -434,11 +457,19 @@ impl TakenBack {
             (None, None) => None,
         };
         let Some((group, charge)) = place else {
+            self.unlinked.extend(intent.or(charge).cloned());
             self.loose.push(id.to_owned());
             return None;
         };
         self.ids.entry(group).or_default().push(id.to_owned());
         Some(self.charges.entry(group).or_default().entry(charge).or_default())
+    }
+
+    /// Whether anything is taken back of a group's charges.
+    fn takes_of(&self, group: usize) -> bool {
+        let takes =
+            |money: &ChargeMoney| !money.figures.is_empty() || !money.refunds.is_empty() || !money.disputes.is_empty();
+        self.charges.get(&group).is_some_and(|charges| charges.values().any(takes))
     }
 
     fn give(&mut self, group: usize, payment: &mut Payment) {

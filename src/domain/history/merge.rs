@@ -7,9 +7,9 @@ use crate::domain::Time;
 use crate::domain::currency::Currency;
 use crate::domain::evidence::normal_email;
 use crate::domain::facts::{
-    BillingReason, ChargeFact, CheckoutFact, CheckoutMode, CheckoutStatus, CreditNoteFact, CustomerFact, DisputeFact,
-    DisputeMoney as Says, EventFacts, Fact, IntentFact, InvoiceFact, InvoicePaymentFact, InvoiceStatus, Line, Link,
-    Metadata, PriceInfo, RefundFact, RefundStatus, Stamp, SubscriptionFact,
+    BillingReason, ChargeBooked, ChargeFact, CheckoutFact, CheckoutMode, CheckoutStatus, CreditNoteFact, CustomerFact,
+    DisputeFact, DisputeMoney as Says, EventFacts, Fact, IntentFact, InvoiceFact, InvoicePaymentFact, InvoiceStatus,
+    Line, Link, Metadata, PriceInfo, RefundFact, RefundStatus, Stamp, SubscriptionFact,
 };
 
 /// Every object of one customer, merged.
@@ -81,6 +81,8 @@ pub(super) struct Invoice {
     pub subscription_metadata: Metadata,
     pub lines: Vec<Line>,
     pub unseen_lines: i64,
+    pub hidden_discounts: bool,
+    pub discounts_shown: bool,
     pub shown: Showings,
     pub snapshot: Showings,
 }
@@ -125,6 +127,7 @@ pub(super) struct Charge {
     pub captured: i64,
     pub first_captured: Option<Moment>,
     pub figures: BTreeMap<i64, Moment>,
+    pub booked: Option<ChargeBooked>,
     pub metadata: Metadata,
     pub shown: Showings,
 }
@@ -275,9 +278,12 @@ impl Objects {
             if let Some(at) = invoice.snapshot.0.values().min() {
                 let all: BTreeSet<What> = invoice.snapshot.0.keys().cloned().collect();
                 // Codes are not among what an invoice shows of its subscription.
-                let codes = subscription.past.fetched.iter().flat_map(|(all, ..)| all).filter(|what| {
-                    matches!(what, What::PromotionCode(_))
-                });
+                let codes = subscription
+                    .past
+                    .fetched
+                    .iter()
+                    .flat_map(|(all, ..)| all)
+                    .filter(|what| matches!(what, What::PromotionCode(_)));
                 let all = all.into_iter().chain(codes.cloned().collect::<Vec<_>>()).collect();
                 subscription.past.shown.push((*at, all));
             }
@@ -330,6 +336,8 @@ impl Objects {
         invoice.charges.extend(fact.charges.iter().cloned());
         take_metadata(&mut invoice.metadata, &fact.metadata);
         take_metadata(&mut invoice.subscription_metadata, &fact.subscription_metadata);
+        invoice.hidden_discounts |= fact.hidden_discounts;
+        invoice.discounts_shown |= !fact.hidden_discounts;
         let at = fact.created.unwrap_or(stamp.created);
         invoice.shown.show_all(&fact.metadata, &fact.promotion_codes, at);
         invoice.shown.show_email(fact.email.as_deref(), at);
@@ -398,6 +406,7 @@ impl Objects {
         take_link(&mut charge.invoice, &fact.invoice);
         charge.currency = Some(fact.currency);
         charge.captured = charge.captured.max(fact.captured);
+        take(&mut charge.booked, fact.booked.as_ref());
         if fact.captured > 0 {
             first(&mut charge.first_captured, stamp);
         }
@@ -451,7 +460,8 @@ impl Objects {
         take(&mut dispute.charge, fact.charge.as_ref());
         take(&mut dispute.intent, fact.intent.as_ref());
         dispute.money.amount = fact.amount;
-        let at = |time: Option<Time>| Stamp { created: time.unwrap_or(stamp.created), event_id: stamp.event_id.clone() };
+        let at =
+            |time: Option<Time>| Stamp { created: time.unwrap_or(stamp.created), event_id: stamp.event_id.clone() };
         match fact.money {
             Says::Unmoved => {}
             Says::Taken => first(&mut dispute.money.taken, &at(fact.taken_at)),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::Time;
 use super::currency::Currency;
-use super::facts::{BillingReason, EventFacts, Line, Metadata, PriceInfo};
+use super::facts::{BillingReason, ChargeBooked, EventFacts, Line, Metadata, PriceInfo};
 
 /// Merges the facts of one customer (in any order, with any repetition) into its history.
 pub fn fold(events: &[EventFacts]) -> History {
@@ -31,6 +31,9 @@ pub struct History {
     pub prices: BTreeMap<String, PriceInfo>,
     /// Ids of refunds, disputes and credit notes that match no payment yet.
     pub unmatched: Vec<String>,
+    /// Payment intents, or charges without one, of which something was taken back and of which it is not known which
+    /// invoice or session they pay, sorted.
+    pub unlinked: Vec<String>,
     /// Metadata and promotion codes that were fetched and are known to have been entered later than their object was made:
     /// history cannot tell since when they hold. They count from `at` on.
     pub edited: Vec<Said>,
@@ -100,7 +103,11 @@ pub struct Payment {
     pub said: Vec<Said>,
     /// The buyer's e-mails on the payment's own objects, lower case.
     pub emails: Vec<String>,
-    /// What was given back, charge by charge.
+    /// Whether further lines exist that no event shows; they stand as one line without a product.
+    pub has_unseen_lines: bool,
+    /// Whether it has discounts behind which an unknown promotion code may be.
+    pub has_hidden_discounts: bool,
+    /// What was charged and given back, charge by charge.
     pub charges: Vec<ChargeMoney>,
     /// What credit notes gave back outside of Stripe.
     pub notes: Vec<NoteMoney>,
@@ -191,6 +198,8 @@ pub struct Subscription {
 pub struct ChargeMoney {
     /// What was taken from the buyer; zero where the charge itself is not known.
     pub captured: i64,
+    /// How that was booked, and for which fee, where it is known.
+    pub booked: Option<ChargeBooked>,
     /// Cumulative refund figures by the first event that showed each.
     pub figures: Vec<(Moment, i64)>,
     /// Refunds by id.

@@ -56,6 +56,8 @@ pub struct Terms {
     pub partners: BTreeMap<PartnerKey, Partner>,
     /// The programs that ever had tiers, in a version or an override, with the longest window in months.
     pub tiered: BTreeMap<ProgramKey, u32>,
+    /// Whether any rule ever told products, prices or intervals apart.
+    pub tells_products: bool,
     /// The groups that somebody said something of, by key.
     pub groups: BTreeMap<GroupKey, Group>,
     /// Owners of codes over time, by the code or id in lower case.
@@ -93,7 +95,7 @@ impl Terms {
         match change {
             Change::Settings { from, settings } => self.settings.enter(seq, at, from, settings),
             Change::ProgramVersion { program, name, version, effective_from, in_force_from, engine, terms } => {
-                self.has_tiers(&program, &terms.rules);
+                self.note_rules(&program, &terms.rules);
                 let program = self.programs.entry(program).or_default();
                 program.name = name;
                 program.versions.push(Version {
@@ -165,7 +167,8 @@ impl Terms {
         }
     }
 
-    fn has_tiers(&mut self, program: &str, rules: &[Rule]) {
+    fn note_rules(&mut self, program: &str, rules: &[Rule]) {
+        self.tells_products |= rules.iter().any(Rule::tells_lines_apart);
         let months = tiers::months_of(rules);
         if months > 0 {
             let known = self.tiered.entry(program.to_owned()).or_default();
@@ -182,7 +185,7 @@ impl Terms {
         rules: Vec<Rule>,
         from: Option<Time>,
     ) {
-        self.has_tiers(&program, &rules);
+        self.note_rules(&program, &rules);
         let first = self.programs.get(&program).and_then(|program| program.versions.first());
         let mut is_first = first.is_some_and(|version| version.published_at == at);
         let overrides = match whose {

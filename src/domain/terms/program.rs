@@ -94,6 +94,8 @@ pub enum Base {
     Net,
     /// Really paid.
     Gross,
+    /// As `Net`, less what Stripe took for it (the fees of its balance transactions).
+    NetOfFees,
 }
 
 /// Who is credited with one-off payments of a customer that somebody already won.
@@ -225,6 +227,14 @@ pub struct Rule {
     /// The most that it gives for one customer, by currency, before refunds.
     #[serde(default, skip_serializing_if = "AmountByCurrency::is_empty")]
     pub cap_per_customer: AmountByCurrency,
+}
+
+impl Rule {
+    /// Whether it depends on what was sold.
+    pub fn tells_lines_apart(&self) -> bool {
+        let lists = [&self.product, &self.price, &self.product_key, &self.interval];
+        lists.iter().any(|list| !list.is_empty())
+    }
 }
 
 /// What a rule gives.

@@ -177,6 +177,11 @@ impl Payer {
         Self { policy, ..self }
     }
 
+    /// Whether it pays by this way.
+    pub fn is_by(&self, api: &Arc<Api>) -> bool {
+        Arc::ptr_eq(&self.api, api)
+    }
+
     /// Which book it pays.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -293,6 +298,6 @@ fn by_key(problem: &KeyProblem) -> Value {
 ///
 /// # Errors
 /// The database's.
-pub async fn pause_for_key(tx: &mut Tx, by: By<'_>, batch_id: &str, problem: NoKey) -> Result<(), StoreError> {
+pub async fn pause_for_key(tx: &mut Tx, by: By<'_>, batch_id: &str, problem: &NoKey) -> Result<(), StoreError> {
     pause(tx, by, batch_id, &json!({ "code": problem.code(), "message": problem.to_string() })).await
 }

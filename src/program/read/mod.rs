@@ -100,7 +100,7 @@ fn terms(section: &Section<'_>, faults: &mut Faults) -> ProgramTerms {
         attribution: word(section, "attribution", &[("first", Touch::First), ("last", Touch::Last)], faults)
             .unwrap_or(usual.attribution),
         attribution_window_days: days("attribution_window_days", faults).unwrap_or(usual.attribution_window_days),
-        base: word(section, "base", &[("net", Base::Net), ("gross", Base::Gross)], faults).unwrap_or(usual.base),
+        base: word(section, "base", BASES, faults).unwrap_or(usual.base),
         credit: word(section, "credit", &[("customer", CreditBy::Customer), ("payment", CreditBy::Payment)], faults)
             .unwrap_or(usual.credit),
         price_by: word(section, "price_by", &[("customer", PriceBy::Customer), ("payment", PriceBy::Payment)], faults)
@@ -141,6 +141,9 @@ fn months(node: &Node<'_>, faults: &mut Faults) -> Option<u32> {
     }
     None
 }
+
+/// The bases of a percentage.
+const BASES: &[(&str, Base)] = &[("net", Base::Net), ("gross", Base::Gross), ("net_of_fees", Base::NetOfFees)];
 
 const SECOND_LEVEL_OF: [(&str, SecondLevelOf); 2] =
     [("commission", SecondLevelOf::Commission), ("base", SecondLevelOf::Base)];

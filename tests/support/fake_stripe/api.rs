@@ -1,26 +1,41 @@
 //! What each address does to the books.
 
-use std::collections::BTreeMap;
-
 use commission_bridge::domain::Time;
 use commission_bridge::domain::currency::Currency;
 use serde_json::{Value, json};
 
+use super::endpoints;
+use super::lists::{self, Asked};
+use super::merchant::Merchant;
 use super::wire::{Answer, Request};
 use super::{Account, Books, Transfer};
 
-/// The permission that a restricted key needs.
-pub(super) fn permission(request: &Request) -> &'static str {
-    match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/v1/balance") => "balance_read",
-        ("GET", path) if path.starts_with("/v1/transfers") => "transfers_read",
-        (_, path) if path.starts_with("/v1/transfers") => "transfers_write",
-        ("GET", _) => "accounts_read",
-        _ => "accounts_write",
-    }
+/// The permission that a restricted key needs, without the `rak_` before it.
+pub(super) fn permission(request: &Request) -> String {
+    let access = if request.method == "GET" { "read" } else { "write" };
+    let room = match lists::asked(&request.path) {
+        Some(Asked::List(about) | Asked::One(about, _)) => about.permission,
+        Some(Asked::Lines(_)) => "invoice",
+        None => match request.path.trim_start_matches("/v1/").split('/').next().unwrap_or_default() {
+            "balance" => "balance",
+            "transfers" => "transfers",
+            "webhook_endpoints" => "webhook",
+            "account" => "account",
+            _ => "accounts",
+        },
+    };
+    format!("{room}_{access}")
 }
 
-pub(super) fn get(books: &Books, request: &Request, live: bool) -> Answer {
+pub(super) fn get(books: &Books, request: &Request, live: bool, now: Time) -> Answer {
+    let account = match account_of(books, request) {
+        Ok(account) => account,
+        Err(refused) => return refused,
+    };
+    if let Some(asked) = lists::asked(&request.path) {
+        let nothing = Merchant::empty(&account, live);
+        return lists::answer(books, books.of(&account, live).unwrap_or(&nothing), &asked, request, now);
+    }
     let parts: Vec<&str> = request.path.trim_start_matches("/v1/").split('/').collect();
     match parts[..] {
         ["balance"] => {
@@ -36,6 +51,13 @@ pub(super) fn get(books: &Books, request: &Request, live: bool) -> Answer {
             Some(found) => Answer::ok(&transfer_json(found, live)),
             None => missing("transfer", id),
         },
+        ["account"] => Answer::ok(&json!({
+            "id": account, "object": "account", "business_profile": {"name": "Example Software"},
+            "charges_enabled": true, "country": "DE", "default_currency": "eur", "details_submitted": true,
+            "email": "owner@example.com", "payouts_enabled": true, "settings": {}, "type": "standard",
+        })),
+        ["webhook_endpoints"] => endpoints::get(books, request, &account, live, None),
+        ["webhook_endpoints", id] => endpoints::get(books, request, &account, live, Some(id)),
         ["accounts", id] => match books.accounts.get(id) {
             Some(found) => Answer::ok(&account_json(found)),
             None => Answer::error(
@@ -49,11 +71,45 @@ pub(super) fn get(books: &Books, request: &Request, live: bool) -> Answer {
     }
 }
 
+/// The account that a request is about.
+fn account_of(books: &Books, request: &Request) -> Result<String, Answer> {
+    let Some(account) = &request.account else { return Ok(books.own_account.clone()) };
+    if *account == books.own_account || books.merchants.iter().any(|merchant| merchant.account == *account) {
+        return Ok(account.clone());
+    }
+    Err(Answer::error(
+        403,
+        "invalid_request_error",
+        Some("account_invalid"),
+        &format!(
+            "The provided key does not have access to account '{account}' (or that account does not exist). Application \
+             access may have been revoked."
+        ),
+    ))
+}
+
+pub(super) fn delete(books: &mut Books, request: &Request, live: bool) -> Answer {
+    let account = match account_of(books, request) {
+        Ok(account) => account,
+        Err(refused) => return refused,
+    };
+    match request.path.strip_prefix("/v1/webhook_endpoints/") {
+        Some(id) => endpoints::delete(books, &account, live, id),
+        None => Answer::error(404, "invalid_request_error", None, "Unrecognized request URL"),
+    }
+}
+
 pub(super) fn post(books: &mut Books, request: &Request, live: bool, now: Time) -> Answer {
+    let account = match account_of(books, request) {
+        Ok(account) => account,
+        Err(refused) => return refused,
+    };
     let parts: Vec<&str> = request.path.trim_start_matches("/v1/").split('/').collect();
     match parts[..] {
         ["transfers"] => transfer(books, request, live, now),
         ["transfers", id, "reversals"] => reverse(books, request, id, live),
+        ["webhook_endpoints"] => endpoints::create(books, request, &account, live, now.timestamp()),
+        ["webhook_endpoints", id] => endpoints::update(books, request, &account, live, id),
         ["accounts"] => make_account(books, request),
         ["account_links"] => link(books, request),
         _ => Answer::error(404, "invalid_request_error", None, "Unrecognized request URL"),
@@ -77,16 +133,6 @@ fn list(books: &Books, request: &Request, live: bool) -> Answer {
     let has_more = found.len() > limit;
     let data: Vec<Value> = found.into_iter().take(limit).map(|transfer| transfer_json(transfer, live)).collect();
     Answer::ok(&json!({ "object": "list", "data": data, "has_more": has_more, "url": "/v1/transfers" }))
-}
-
-fn metadata(request: &Request) -> BTreeMap<String, String> {
-    let fields = request.fields.iter();
-    fields
-        .filter_map(|(name, value)| {
-            let name = name.strip_prefix("metadata[")?.strip_suffix(']')?;
-            Some((name.to_owned(), value.clone()))
-        })
-        .collect()
 }
 
 fn transfer(books: &mut Books, request: &Request, live: bool, now: Time) -> Answer {
@@ -130,7 +176,7 @@ fn transfer(books: &mut Books, request: &Request, live: bool, now: Time) -> Answ
         destination,
         group: field("transfer_group"),
         description: field("description"),
-        metadata: metadata(request),
+        metadata: request.metadata(),
         key: request.key.clone(),
         created: now.timestamp(),
     };
@@ -170,7 +216,7 @@ fn make_account(books: &mut Books, request: &Request) -> Answer {
         transfers: "inactive".to_owned(),
         currently_due: vec!["external_account".to_owned(), "tos_acceptance.date".to_owned()],
         email: request.fields.get("email").cloned(),
-        metadata: metadata(request),
+        metadata: request.metadata(),
     };
     let answer = Answer::ok(&account_json(&account));
     books.accounts.insert(account.id.clone(), account);

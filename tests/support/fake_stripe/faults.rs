@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// What happens to one POST.
+/// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -32,9 +32,9 @@ const RANDOM: [Fault; 6] =
 /// A plan of faults.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// For the next POSTs, in order of arrival.
+    /// For the next ones, in order of arrival.
     script: VecDeque<Fault>,
-    /// Of a thousand POSTs so many go wrong, whatever the order in which they come.
+    /// Of a thousand so many go wrong, whatever the order in which they come.
     seeded: Option<(u64, u64)>,
     seen: HashMap<String, u64>,
 }
@@ -43,6 +43,11 @@ impl Faults {
     /// These, then none.
     pub fn script(faults: impl IntoIterator<Item = Fault>) -> Self {
         Self { script: faults.into_iter().collect(), ..Self::default() }
+    }
+
+    /// This one, so many times, then none.
+    pub fn times(fault: Fault, times: usize) -> Self {
+        Self::script(std::iter::repeat_n(fault, times))
     }
 
     /// So many of a thousand, drawn by the key and how often it came.

@@ -1,5 +1,6 @@
 //! A stateful fake of Stripe's API over HTTP, on threads of its own, so that any test can use it, whatever its runtime
-//! and clock: accounts, account links, the balance, transfers and their reversals, under Stripe's idempotency rules.
+//! and clock: accounts, account links, the balance, transfers and their reversals, under Stripe's idempotency rules; webhook
+//! endpoints; and what merchants have in their accounts ([`Merchant`]), listed and looked up.
 //! Its faults are a plan; its books can be read and written by the test.
 //!
 //! It speaks HTTP by hand: a dropped connection and an answer that never comes are things no framework does on demand.
@@ -8,8 +9,16 @@
 #![allow(dead_code)]
 
 mod api;
+mod completing;
+mod endpoints;
+mod expand;
 mod faults;
 mod idempotency;
+mod kinds;
+mod large;
+mod lists;
+mod merchant;
+mod shelf;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,11 +29,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use commission_bridge::clock::Clock;
 
 #[allow(unused_imports, reason = "each test program uses what it needs")]
+pub use endpoints::Endpoint;
+#[allow(unused_imports, reason = "each test program uses what it needs")]
 pub use faults::{Fault, Faults, mixed};
+#[allow(unused_imports, reason = "each test program uses what it needs")]
+pub use kinds::Kind;
+#[allow(unused_imports, reason = "each test program uses what it needs")]
+pub use merchant::Merchant;
 
 /// The keys that it accepts.
 pub const LIVE_KEY: &str = "sk_live_of_the_test";
 pub const TEST_KEY: &str = "sk_test_of_the_test";
+/// Restricted keys, which may do what [`Books::lacks`] leaves them, as the others in this fake.
+pub const LIVE_RESTRICTED_KEY: &str = "rk_live_of_the_test";
+pub const TEST_RESTRICTED_KEY: &str = "rk_test_of_the_test";
+
+/// The account whose keys they are.
+pub const OWN_ACCOUNT: &str = "acct_of_the_test";
 
 /// A connected account.
 #[derive(Debug, Clone)]
@@ -52,6 +73,9 @@ pub struct Transfer {
     pub created: i64,
 }
 
+/// What a test does between two requests.
+pub type AfterEach = Box<dyn FnMut(&mut Books, &str) + Send>;
+
 /// All that it knows.
 #[derive(Default)]
 pub struct Books {
@@ -63,9 +87,28 @@ pub struct Books {
     pub transfers: Vec<Transfer>,
     /// `METHOD path`, in order of arrival.
     pub requests: Vec<String>,
-    /// Permissions that the key lacks: `transfers_write`, `transfers_read`, `balance_read`, …
+    /// Permissions that the key lacks: `transfers_write`, `transfers_read`, `balance_read`, `invoice_read`,
+    /// `charge_read` (refunds as well), `event_read`, `webhook_write`, `account_read`, …
     pub lacks: Vec<&'static str>,
+    /// Keys that were revoked.
+    pub revoked: Vec<&'static str>,
+    /// Whose keys they are; [`OWN_ACCOUNT`].
+    pub own_account: String,
+    /// What merchants have: one for each account and mode.
+    pub merchants: Vec<Merchant>,
+    pub endpoints: Vec<Endpoint>,
+    /// So many requests in one second of the clock, then 429.
+    pub per_second: Option<u32>,
+    /// Answers in place of the next ones to requests that begin so (`GET /v1/events`): status and body.
+    pub instead: Vec<(String, u16, String)>,
+    /// Called after each request with the books and `METHOD path`: to change things between two pages.
+    pub after_each: Option<AfterEach>,
     pub links: u64,
+    endpoints_made: u64,
+    /// The running second, and how many requests it has seen.
+    second: (i64, u32),
+    /// By the beginning of the requests.
+    faults_of: Vec<(String, Faults)>,
     keys: HashMap<String, idempotency::Kept>,
     faults: Faults,
     /// Requests that wait until the test lets them go on.
@@ -74,6 +117,16 @@ pub struct Books {
 }
 
 impl Books {
+    /// What an account has in a mode.
+    pub fn of(&self, account: &str, livemode: bool) -> Option<&Merchant> {
+        self.merchants.iter().find(|merchant| merchant.account == account && merchant.livemode == livemode)
+    }
+
+    /// The first merchant, who is mostly the only one.
+    pub fn merchant(&mut self) -> &mut Merchant {
+        self.merchants.first_mut().expect("a merchant was put into the books")
+    }
+
     /// Every payout's transfers: by group, how often and how much.
     pub fn paid(&self) -> BTreeMap<String, Vec<i64>> {
         let mut paid: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -112,7 +165,7 @@ impl FakeStripe {
     pub fn start(clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let books = Books { any_account: true, ..Books::default() };
+        let books = Books { any_account: true, own_account: OWN_ACCOUNT.to_owned(), ..Books::default() };
         let (books, moved) = (Mutex::new(books), Condvar::new());
         let shared = Arc::new(Shared { books, moved, clock, closed: AtomicBool::new(false) });
         let accepting = shared.clone();
@@ -142,7 +195,32 @@ impl FakeStripe {
         self.shared.books()
     }
 
-    /// What goes wrong from now on.
+    /// Starts one with this merchant in it.
+    pub fn with(clock: Clock, merchant: Merchant) -> Self {
+        let fake = Self::start(clock);
+        fake.books().merchants.push(merchant);
+        fake
+    }
+
+    /// What goes wrong from now on with requests that begin so (`GET /v1/invoices`, `GET`); in the place of what was
+    /// planned for the same beginning.
+    pub fn plan_for(&self, beginning: &str, faults: Faults) {
+        let mut books = self.books();
+        books.faults_of.retain(|(known, _)| known != beginning);
+        books.faults_of.push((beginning.to_owned(), faults));
+    }
+
+    /// Answers the next request that begins so with this status and body.
+    pub fn answer_next(&self, beginning: &str, status: u16, body: &str) {
+        self.books().instead.push((beginning.to_owned(), status, body.to_owned()));
+    }
+
+    /// Calls this after each request.
+    pub fn after_each(&self, call: impl FnMut(&mut Books, &str) + Send + 'static) {
+        self.books().after_each = Some(Box::new(call));
+    }
+
+    /// What goes wrong with transfers from now on.
     pub fn plan(&self, faults: Faults) {
         self.books().faults = faults;
     }
