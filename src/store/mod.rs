@@ -35,6 +35,7 @@ pub mod prices;
 pub mod questions;
 pub mod reconciliations;
 pub mod refs;
+pub mod reports;
 pub mod resettle;
 pub mod rows;
 pub mod statements;

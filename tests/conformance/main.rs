@@ -27,6 +27,7 @@ mod payouts;
 mod plans;
 mod property;
 mod reconcile;
+mod reports;
 mod schema;
 mod statements;
 mod stripe_account;
