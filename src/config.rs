@@ -63,6 +63,7 @@ struct File {
     stripe_api_base: Option<String>,
     stripe_timeout: Option<u64>,
     stripe_rate_limit: Option<u32>,
+    sync: Option<bool>,
     smtp_url: Option<Secret>,
     smtp_ca: Option<Secret>,
     smtp_rate: Option<u32>,
@@ -112,6 +113,8 @@ pub struct Config {
     pub stripe_timeout: u64,
     /// Calls to Stripe a second; 0 for any number.
     pub stripe_rate_limit: u32,
+    /// Whether `serve` asks Stripe for events every hour.
+    pub sync: bool,
     /// Mail server.
     pub smtp_url: Option<Secret>,
     /// Certificates (PEM) that are trusted beside the well-known ones when mail is handed over.
@@ -169,6 +172,9 @@ pub enum ConfigError {
     /// The Stripe key cannot be used.
     #[error(transparent)]
     StripeKey(#[from] crate::stripe_api::BadKeys),
+    /// Whether to poll cannot be read.
+    #[error("SYNC is {0:?}: expected on or off")]
+    Sync(String),
     /// The mail rate is none.
     #[error("SMTP_RATE is {0:?}: expected a number of mails a second, or 0 for any number")]
     SmtpRate(String),
@@ -244,6 +250,10 @@ impl Config {
             }
             None => file.stripe_rate_limit.unwrap_or(DEFAULT_STRIPE_RATE_LIMIT),
         };
+        let sync = match environment("SYNC") {
+            Some(text) => switched(&text).ok_or(ConfigError::Sync(text))?,
+            None => file.sync.unwrap_or(true),
+        };
         let smtp_rate = match environment("SMTP_RATE") {
             Some(text) => text.parse().map_err(|_| ConfigError::SmtpRate(text))?,
             None => file.smtp_rate.unwrap_or(rate::DEFAULT),
@@ -267,6 +277,7 @@ impl Config {
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             stripe_timeout,
             stripe_rate_limit,
+            sync,
             smtp_url: secret(None, "SMTP_URL", file.smtp_url)?,
             smtp_ca: secret(None, "SMTP_CA", file.smtp_ca)?,
             smtp_rate,
@@ -292,6 +303,15 @@ impl Config {
         };
         let keys = self.stripe_api_key.as_ref().map_or("", Secret::reveal);
         Ok(Keys::parse(keys, &options)?)
+    }
+}
+
+/// Reads `on` or `off`, as people write them.
+fn switched(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Some(true),
+        "off" | "false" | "no" | "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -375,6 +395,16 @@ mod tests {
         );
         let wrong = url("", &[("FX_URL", "ftp://x")]).unwrap_err().to_string();
         assert!(wrong.contains("FX_URL") && wrong.contains("https://"), "{wrong}");
+    }
+
+    #[test]
+    fn polling_is_switched_off() {
+        let sync = |toml: &str, variables: &[(&str, &str)]| load(toml, variables, &ServeFlags::default()).map(|c| c.sync);
+        assert!(sync("", &[]).unwrap());
+        assert!(!sync("sync = false", &[]).unwrap());
+        assert!(!sync("sync = true", &[("SYNC", "off")]).unwrap());
+        let wrong = sync("", &[("SYNC", "hourly")]).unwrap_err().to_string();
+        assert!(wrong.contains("on or off"), "{wrong}");
     }
 
     #[test]

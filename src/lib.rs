@@ -20,6 +20,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod domain;
+pub mod fetching;
 pub mod fx;
 pub mod http;
 pub mod ids;

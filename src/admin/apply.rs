@@ -42,6 +42,9 @@ pub async fn section(
     let file = json::section(kind, fields).map_err(Refused::Faults)?;
     apply(desk, &file, reprice).await.map_err(|error| match error {
         NotApplied::File(error) => Refused::Faults(json::faults(kind, error)),
+        NotApplied::Store(error @ StoreError::AccountTaken { .. }) => {
+            Refused::conflict("account_taken", error.to_string())
+        }
         NotApplied::Store(error) => Refused::Store(error),
     })
 }

@@ -40,6 +40,7 @@ impl NewClick {
         Click {
             partner: self.named.partner.clone(),
             program: self.named.program.clone(),
+            link: None,
             clicked_at: self.clicked_at.unwrap_or_else(|| moment(now)),
             entered_at: now,
         }

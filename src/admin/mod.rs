@@ -3,6 +3,7 @@
 
 pub mod adjustments;
 pub mod apply;
+pub mod backfills;
 pub mod clicks;
 pub mod events;
 pub mod evidence;

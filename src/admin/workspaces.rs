@@ -40,6 +40,21 @@ pub async fn create(session: &mut Session, key: &str) -> Result<WorkspaceId, Ref
     Ok(made)
 }
 
+/// Makes a workspace for a Stripe account.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn create_for(session: &mut Session, key: &str, account: Option<&str>) -> Result<WorkspaceId, Refused> {
+    let made = create(session, key).await?;
+    if let Some(account) = account {
+        let author = std::mem::replace(&mut session.workspace, made);
+        let settings = Map::from_iter([("account".to_owned(), Value::from(account))]);
+        update(&mut session.desk().await?, &settings).await?;
+        session.workspace = author;
+    }
+    Ok(made)
+}
+
 /// Changes settings; those that are left out stay as they are, those that are null go.
 ///
 /// # Errors

@@ -151,5 +151,5 @@ fn click(
         format!("clicked_at is {clicked_at:?}: expected a time with its offset, such as 2026-10-01T09:30:00Z")
     })?;
     let program = program.map(str::to_owned);
-    Ok((id.to_owned(), Click { partner: partner.to_owned(), program, clicked_at, entered_at: now }))
+    Ok((id.to_owned(), Click { partner: partner.to_owned(), program, link: None, clicked_at, entered_at: now }))
 }

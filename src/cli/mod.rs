@@ -3,6 +3,7 @@
 
 mod api_key;
 mod apply;
+mod backfill;
 mod balances;
 mod clicks;
 mod context;
@@ -11,6 +12,7 @@ mod doctor;
 mod events;
 mod explain;
 mod export;
+mod fetch;
 mod fx;
 mod import;
 mod imports;
@@ -25,6 +27,8 @@ mod read_back;
 mod send;
 mod serve;
 mod statements;
+mod stripe;
+mod sync;
 mod table;
 mod verify;
 mod workspace;
@@ -39,6 +43,7 @@ use out::note;
 
 use crate::admin::Refused;
 use crate::config::{Config, ConfigError, Flags, ServeFlags};
+use crate::connect::ConnectError;
 use crate::intake::SubmitError;
 use crate::mail::smtp::UrlError;
 use crate::store::{OpenError, StoreError};
@@ -75,6 +80,12 @@ enum Command {
     /// Import, list, show and replay Stripe events
     #[command(subcommand)]
     Events(events::Command),
+    /// Ask Stripe for events that no webhook brought
+    Sync(sync::Arguments),
+    /// Fetch history from Stripe, older than its events
+    Backfill(backfill::Arguments),
+    /// Fetch single objects from Stripe, by their ids
+    Fetch(fetch::Arguments),
     /// Import clicks, so that click ids name partners
     #[command(subcommand)]
     Clicks(clicks::Command),
@@ -106,6 +117,9 @@ enum Command {
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
+    #[command(subcommand)]
+    Stripe(stripe::Command),
     /// Make, list and revoke keys for the JSON API
     #[command(subcommand)]
     ApiKey(api_key::Command),
@@ -140,6 +154,9 @@ pub enum Failure {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The connection to Stripe.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The mail server's address.
     #[error(transparent)]
     MailServer(#[from] UrlError),
@@ -198,6 +215,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
+        Command::Sync(arguments) => sync::run(&config, &arguments).await,
+        Command::Backfill(arguments) => backfill::run(&config, arguments).await,
+        Command::Fetch(arguments) => fetch::run(&config, &arguments).await,
         Command::Clicks(command) => clicks::run(&config, command).await,
         Command::Import(arguments) => imports::run(&config, &arguments).await,
         Command::Explain(arguments) => explain::run(&config, &arguments).await,
@@ -210,6 +230,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,
     }

@@ -13,11 +13,14 @@ use super::context::find_workspace;
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
+use crate::connect::Keeper;
+use crate::fetching::Fetching;
 use crate::fx::daily::Daily;
 use crate::fx::fetch::Fetcher;
 use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
+use crate::intake::patience::Patience;
 use crate::intake::{Arrivals, Inbox};
 use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
@@ -59,15 +62,26 @@ impl Service {
         let worker = Worker::new(Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() }, arrivals);
         let (clicks, click_writers) = Clicks::start(&db, &clock, &ids, &worker.waker());
         let paying = Paying::new(db.clone(), clock.clone(), ids.clone(), settings.stripe.clone());
+        let fetching = Fetching {
+            db: db.clone(),
+            inbox: inbox.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            keys: settings.stripe.clone(),
+            polls: settings.sync,
+            patience: Patience::machine(),
+        };
         let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
         let (http_stop, worker_stop, pay_stop) = (stop.clone(), stop.clone(), stop.clone());
+        let mut beside = tokio::task::JoinSet::new();
+        beside.spawn(fetching.run(stop.clone()));
         Self {
             http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
             worker: tokio::spawn(async move { Box::pin(worker.run(worker_stop)).await }),
             paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,
             click_writers,
-            beside: tokio::task::JoinSet::new(),
+            beside,
             stop,
         }
     }
@@ -131,10 +145,12 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         url,
         fetcher: Fetcher::default(),
     });
-    let settings = Settings { secrets, limits, public_url: url, setup, stripe };
+    let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
+    let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
+    service.beside(|stop| keeper.run(stop));
     if let Some(rates) = rates {
         service.beside(|stop| async move { rates.run(stop).await });
     }

@@ -17,7 +17,10 @@ const MOST: i64 = 10_000;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a workspace
-    #[command(after_help = "Example:\n  commission-bridge workspace create shop-eu")]
+    #[command(
+        after_help = "Examples:\n  commission-bridge workspace create shop-eu\n  commission-bridge workspace create \
+                            shop-us --account acct_1NXWPn"
+    )]
     Create(Create),
     /// List the workspaces
     #[command(after_help = "Example:\n  commission-bridge workspace list")]
@@ -28,6 +31,10 @@ pub enum Command {
 pub struct Create {
     /// Its key, which is part of its webhook address: a-z, 0-9, - and _
     key: String,
+    /// The Stripe account that it is for, where it is connected to the one of workspace `default`: events that come in
+    /// there and name this account are the new workspace's
+    #[arg(long, value_name = "ACCT")]
+    account: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -51,7 +58,7 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
 
 async fn create(config: &Config, context: &Context, arguments: &Create) -> Result<(), Failure> {
     let mut session = context.session().await?;
-    admin::create(&mut session, &arguments.key).await?;
+    admin::create_for(&mut session, &arguments.key, arguments.account.as_deref()).await?;
     session.commit().await?;
     let mut tx = context.db.read().await?;
     let made = workspaces::get(&mut tx, &arguments.key).await?;
@@ -59,6 +66,10 @@ async fn create(config: &Config, context: &Context, arguments: &Create) -> Resul
         return table::print_json(&made.as_ref().map(|made| as_json(config, made)).into());
     }
     let key = &arguments.key;
+    if let Some(account) = &arguments.account {
+        outln!("Workspace {key} is made. Events of {account} that come in at `{DEFAULT_WORKSPACE}` are its own.");
+        return Ok(());
+    }
     outln!("Workspace {key} is made. Stripe sends its events to\n\n  {}\n", webhook_url(config, key));
     note!(
         "Enter the endpoint's signing secret with POST /v1/workspaces/{key}/webhook-secrets, after\n  \
@@ -74,9 +85,15 @@ async fn list(config: &Config, context: &Context, arguments: &List) -> Result<()
         let all: Vec<serde_json::Value> = all.iter().map(|one| as_json(config, one)).collect();
         return table::print_json(&serde_json::json!({ "workspaces": all }));
     }
-    let mut rows = Rows::new(&[("workspace", Align::Left), ("webhooks", Align::Left), ("made", Align::Left)]);
+    let mut rows = Rows::new(&[
+        ("workspace", Align::Left),
+        ("account", Align::Left),
+        ("webhooks", Align::Left),
+        ("made", Align::Left),
+    ]);
     for one in &all {
-        rows.row([one.key.clone(), webhook_url(config, &one.key), moment(one.created_at())]);
+        let account = one.account.clone().unwrap_or_default();
+        rows.row([one.key.clone(), account, webhook_url(config, &one.key), moment(one.created_at())]);
     }
     rows.print();
     Ok(())
@@ -89,6 +106,7 @@ fn webhook_url(config: &Config, key: &str) -> String {
 fn as_json(config: &Config, workspace: &Workspace) -> serde_json::Value {
     serde_json::json!({
         "key": workspace.key,
+        "account": workspace.account,
         "webhook_url": webhook_url(config, &workspace.key),
         "created_at": workspace.created_at(),
     })

@@ -234,6 +234,7 @@ fn an_invoice_tells_what_its_subscription_said_when_it_was_made() {
         metadata: [("team".to_owned(), "blue".to_owned()), ("partner_key".to_owned(), "acme".to_owned())].into(),
         promotion_codes: vec![],
         prices: vec![],
+        state: None,
     })];
     assert_eq!(story.answer("2026-03-01", "in_1").0, "no_evidence", "it was entered after the invoice was made");
     let edited: Vec<What> = fold(&story.events).edited.into_iter().map(|said| said.what).collect();

@@ -22,6 +22,19 @@ pub struct Credit {
     pub partner: PartnerKey,
     /// Under which program.
     pub program: ProgramKey,
+    /// By what evidence.
+    pub via: Via,
+}
+
+/// The evidence by which somebody is credited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Via {
+    /// What sort.
+    pub kind: EvidenceKind,
+    /// The key, click id or code; an e-mail is not repeated.
+    pub value: Option<String>,
+    /// The link that was clicked, `lnk_…`.
+    pub link: Option<String>,
 }
 
 /// Why nobody is, and who would have been.
@@ -314,7 +327,7 @@ fn resolve(
 ) -> Result<Option<Candidate>, Refusal> {
     let paid_at = payment.paid_at;
     let mut touched_at = clue.at;
-    let mut clicked_at = None;
+    let (mut clicked_at, mut link) = (None, None);
     let (partner, named_program, mut known_at) = match clue.kind {
         EvidenceKind::Manual => {
             let by_hand = clue.by_hand.as_ref();
@@ -325,6 +338,7 @@ fn resolve(
             let click = click(context, &clue.value)?;
             touched_at = click.clicked_at;
             clicked_at = Some(click.clicked_at);
+            link.clone_from(&click.link);
             (click.partner.clone(), click.program.clone(), click.entered_at)
         }
         EvidenceKind::PromotionCode => {
@@ -345,6 +359,7 @@ fn resolve(
                     let click = click(context, id)?;
                     touched_at = click.clicked_at;
                     clicked_at = Some(click.clicked_at);
+                    link.clone_from(&click.link);
                     (click.partner.clone(), click.program.clone(), lead.entered_at.max(click.entered_at))
                 }
             }
@@ -367,8 +382,9 @@ fn resolve(
     if version.is_some_and(|version| refuses(context, payment, &partner, &version.terms)) {
         return Err(Refusal { program: Some(program), ..Refusal::new(Code::SelfReferral, Some(&partner)) });
     }
+    let value = (clue.kind != EvidenceKind::Email).then(|| clue.value.clone());
     Ok(Some(Candidate {
-        credit: Credit { partner, program },
+        credit: Credit { partner, program, via: Via { kind: clue.kind, value, link } },
         known_at,
         own: clue.own,
         kind: clue.kind,

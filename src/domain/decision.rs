@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::attribution::Via;
 use super::currency::Currency;
 use super::deciding::Deciding;
 use super::entry::Component;
@@ -122,6 +123,8 @@ pub struct Click {
     pub partner: PartnerKey,
     /// The program the link names, if any.
     pub program: Option<ProgramKey>,
+    /// The link that led there, `lnk_…`; none where the id was brought by somebody else.
+    pub link: Option<String>,
     /// When it was clicked.
     pub clicked_at: Time,
     /// When the bridge came to know it.
@@ -199,6 +202,12 @@ pub struct Decision {
     /// What was sold, by the merchant's key or Stripe's id, as far as known.
     #[serde(skip)]
     pub product: Option<String>,
+    /// By what evidence `partner` was credited, for this payment or the one that won its customer.
+    #[serde(skip)]
+    pub via: Option<Via>,
+    /// What was taken back in all from each moment on, minor units, in order; nothing before the first.
+    #[serde(skip)]
+    pub takings: Vec<(Time, i64)>,
     /// How that came about: the ledger lines that this payment should have for the partner, in order.
     pub steps: Vec<Step>,
     /// What others earn on the same payment; still named where nothing is owed to them (any more).

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 use super::currency::Currency;
+use super::subscribed::{FailedAttempt, SubscriptionState};
 
 /// An object's `metadata`, as Stripe sent it (non-empty values only).
 pub type Metadata = BTreeMap<String, String>;
@@ -199,6 +200,9 @@ pub struct InvoiceFact {
     /// some.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen_lines: i64,
+    /// What `invoice.payment_failed` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedAttempt>,
 }
 
 /// One line of an invoice.
@@ -543,6 +547,9 @@ pub struct SubscriptionFact {
     /// What its items say of their prices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<PriceInfo>,
+    /// Where it stands and what it consists of, where the event shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Box<SubscriptionState>>,
 }
 
 /// What is known of a price.

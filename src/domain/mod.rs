@@ -20,6 +20,7 @@ pub mod lead;
 pub mod mask;
 pub mod missing;
 pub mod money;
+pub mod mrr;
 pub mod netting;
 pub mod pricing;
 pub mod second_level;
@@ -27,11 +28,13 @@ pub mod standing;
 pub mod statement;
 #[cfg(test)]
 mod story;
+pub mod subscribed;
 pub mod taken;
 pub mod terms;
 #[cfg(test)]
 mod tests;
 pub mod tiers;
+pub mod timeline;
 pub mod trace;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.

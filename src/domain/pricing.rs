@@ -70,7 +70,9 @@ pub fn products(history: &History, payment: &Payment, settings: &Settings) -> Op
     let mut products: Vec<String> = Vec::new();
     for line in &payment.lines {
         let known = line.price.as_ref().and_then(|price| history.prices.get(price));
-        let named = value_of(&line.metadata, MetadataField::ProductKey, settings);
+        let key = |metadata| value_of(metadata, MetadataField::ProductKey, settings);
+        // Only old lines show their price's metadata.
+        let named = key(&line.metadata).or_else(|| key(&known?.metadata));
         let product = named.or_else(|| line.product.clone()).or_else(|| known?.product.clone());
         products.extend(product.filter(|product| !products.contains(product)));
     }

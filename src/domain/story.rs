@@ -112,6 +112,7 @@ impl Story {
             voided_at: None,
             hidden_discounts: false,
             unseen_lines: 0,
+            failed: None,
         };
         Paid { story: self, fact }
     }

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::{App, Problem};
-use crate::store::workspaces;
+use crate::store::{Mode, syncs, workspaces};
 
 /// The process answers.
 pub(super) async fn healthz() -> &'static str {
@@ -53,5 +53,34 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         let count = counter.load(Ordering::Relaxed);
         let _ = writeln!(text, "commission_bridge_clicks_total{{result=\"{result}\"}} {count}");
     }
+    polled(&app, &mut text).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+/// What polls came to, of all books; nothing where the database does not answer.
+async fn polled(app: &App, text: &mut String) {
+    let asked = async {
+        let mut tx = app.db.read().await?;
+        syncs::books(&mut tx).await
+    };
+    let Ok(books) = asked.await else { return };
+    text.push_str(
+        "# HELP commission_bridge_missed_webhooks_total Events that a poll brought although a webhook should have.\n\
+         # TYPE commission_bridge_missed_webhooks_total counter\n",
+    );
+    for mode in Mode::ALL {
+        let missed: i64 = books.iter().filter(|book| book.mode() == mode).map(|book| book.missed).sum();
+        let _ = writeln!(text, "commission_bridge_missed_webhooks_total{{mode=\"{mode}\"}} {missed}");
+    }
+    text.push_str(
+        "# HELP commission_bridge_polled_timestamp_seconds When events were last polled to the end, of the book for which \
+         that is longest ago.\n\
+         # TYPE commission_bridge_polled_timestamp_seconds gauge\n",
+    );
+    for mode in Mode::ALL {
+        let polled = books.iter().filter(|book| book.mode() == mode).map(|book| book.succeeded_at());
+        if let Some(Some(oldest)) = polled.min() {
+            let _ = writeln!(text, "commission_bridge_polled_timestamp_seconds{{mode=\"{mode}\"}} {}", oldest.timestamp());
+        }
+    }
 }

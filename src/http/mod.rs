@@ -33,6 +33,8 @@ pub use openapi::document;
 pub use problem::Problem;
 pub use setup::Setup;
 
+pub use crate::store::workspaces::DEFAULT_WORKSPACE;
+
 use crate::admin::Session;
 use crate::clock::Clock;
 use crate::config::Secret;
@@ -46,8 +48,6 @@ use crate::store::api_keys::Role;
 use crate::store::{Db, Mode, StoreError, WorkspaceId, entries, refs};
 use crate::stripe_api::{Api, Keys};
 
-/// The workspace that the first start makes.
-pub const DEFAULT_WORKSPACE: &str = "default";
 /// The largest body that is read: 1 MiB, several times Stripe's largest events.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 /// How long a body may take to arrive.
@@ -101,6 +101,8 @@ pub struct Settings {
     pub setup: Setup,
     /// The ways to Stripe.
     pub stripe: Keys,
+    /// Whether Stripe is asked for events every hour.
+    pub sync: bool,
 }
 
 /// Counts since the start, for `/metrics`.

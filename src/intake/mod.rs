@@ -4,8 +4,13 @@
 //! waiting, puts it into one insert and one commit, and answers everybody. So a commit is shared by as many as come
 //! while the one before is being written.
 
+pub mod asking;
+pub mod backfill;
 pub mod clicks;
+pub mod fetch;
+pub mod patience;
 pub mod payload;
+pub mod poll;
 
 mod arrivals;
 mod writer;
@@ -18,8 +23,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::domain::Time;
 use crate::store::events::{NewEvent, Source};
-use crate::store::{Db, Mode, StoreError, Urgency, WorkspaceId};
+use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId};
 use crate::stripe::{EnvelopeError, IgnoredReason, envelope, is_understood};
 
 /// How many may wait for the writer before those who come have to wait in front of the queue.
@@ -81,6 +87,35 @@ struct Waiting {
     answer: oneshot::Sender<Result<Accepted, SubmitError>>,
 }
 
+/// An event whose envelope was read and whose body is packed.
+#[derive(Debug)]
+pub struct Ready {
+    event: NewEvent,
+    account: Option<String>,
+}
+
+impl Ready {
+    /// `evt_…`
+    pub fn id(&self) -> &str {
+        &self.event.id
+    }
+
+    /// When Stripe made it.
+    pub fn created(&self) -> Time {
+        self.event.created
+    }
+
+    /// Which book it belongs to.
+    pub fn mode(&self) -> Mode {
+        self.event.mode
+    }
+
+    /// Whether its id or type holds U+0000, which `PostgreSQL` cannot keep.
+    pub fn has_nul(&self) -> bool {
+        self.event.id.contains('\0') || self.event.kind.contains('\0')
+    }
+}
+
 /// What became of many events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -110,17 +145,35 @@ impl Inbox {
 
     /// Stores many events of one workspace in one transaction, behind those that somebody waits for.
     pub async fn import(&self, events: &[Incoming<'_>]) -> Result<Imported, SubmitError> {
-        let prepared = events.iter().map(|incoming| self.prepare(incoming)).collect::<Result<Vec<_>, _>>()?;
+        let prepared = events.iter().map(|incoming| self.ready(incoming)).collect::<Result<Vec<_>, _>>()?;
         let unavailable = |error| SubmitError::Unavailable(Arc::new(error));
         let mut tx = self.db.write(Urgency::Background).await.map_err(unavailable)?;
-        let (mut rows, accounts): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
-        let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
-        let fresh = writer::insert(&self.db, &mut tx, &mut rows, &accounts).await.map_err(unavailable)?;
+        let fresh = self.store(&mut tx, prepared).await.map_err(unavailable)?;
         tx.commit().await.map_err(unavailable)?;
         // Who imports waits for the work as well: there is no rush to let go first.
-        self.arrivals.came(0);
+        self.again();
         let new = fresh.into_iter().filter(|fresh| *fresh).count();
         Ok(Imported { new, duplicates: events.len() - new })
+    }
+
+    /// Reads an event's envelope and packs its body, for [`Inbox::store`].
+    ///
+    /// # Errors
+    /// [`SubmitError::NotAnEvent`].
+    pub fn ready(&self, incoming: &Incoming<'_>) -> Result<Ready, SubmitError> {
+        self.prepare(incoming).map(|(event, account)| Ready { event, account })
+    }
+
+    /// Stores events in a transaction of the caller, who commits it together with whatever it says beside them and then
+    /// calls [`Inbox::again`]; tells for each whether it was new.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn store(&self, tx: &mut Tx, events: Vec<Ready>) -> Result<Vec<bool>, StoreError> {
+        let (mut rows, accounts): (Vec<_>, Vec<_>) =
+            events.into_iter().map(|Ready { event, account }| (event, account)).unzip();
+        let accounts: Vec<Option<&str>> = accounts.iter().map(Option::as_deref).collect();
+        writer::insert(&self.db, tx, &mut rows, &accounts).await
     }
 
     /// Says that there is something to read again: whoever records need not wait for the next event.

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{ACCOUNT_MISMATCH, Accepted, Arrivals, SubmitError, Waiting};
 use crate::store::events::{self, NewEvent};
+use crate::store::workspaces::{self, DEFAULT_WORKSPACE};
 use crate::store::{Db, StoreError, Tx, Urgency};
 use crate::stripe::OF_CONNECTED_ACCOUNTS;
 
@@ -68,8 +69,8 @@ async fn one_by_one(db: &Db, rows: Vec<NewEvent>, accounts: &[Option<&str>], ans
     }
 }
 
-/// Puts rows into the database; tells for each whether it was new. Events of accounts that are not the workspace's are
-/// kept, but ignored.
+/// Puts rows into the database; tells for each whether it was new. Events that came in at the first workspace and name an
+/// account that is another's go there; those of accounts that are nobody's are kept, but ignored.
 pub(super) async fn insert(
     db: &Db,
     tx: &mut Tx,
@@ -82,12 +83,23 @@ pub(super) async fn insert(
             slot.insert(db.terms(tx, row.workspace).await?.current_settings().account);
         }
     }
-    for (row, account) in rows.iter_mut().zip(accounts) {
+    let mut strangers = Vec::new();
+    for (index, (row, account)) in rows.iter().zip(accounts).enumerate() {
         // Only events of connected accounts name one: a merchant's own name none. Those about partners' are wanted.
         let own = own.get(&row.workspace).and_then(Option::as_deref);
         let is_a_partners = OF_CONNECTED_ACCOUNTS.contains(&row.kind.as_str());
-        if account.is_some() && *account != own && !is_a_partners {
-            row.ignored = Some(ACCOUNT_MISMATCH.to_owned());
+        strangers.extend(account.filter(|_| *account != own && !is_a_partners).map(|account| (index, account)));
+    }
+    if !strangers.is_empty() {
+        // Whoever has another workspace's signing secret must not reach into the books of all.
+        let first = workspaces::find(tx, DEFAULT_WORKSPACE).await?;
+        let accounts: HashSet<&str> = strangers.iter().map(|(_, account)| *account).collect();
+        let owners = workspaces::of_accounts(tx, accounts).await?;
+        for (index, account) in strangers {
+            match owners.get(account).filter(|_| Some(rows[index].workspace) == first) {
+                Some(owner) => rows[index].workspace = *owner,
+                None => rows[index].ignored = Some(ACCOUNT_MISMATCH.to_owned()),
+            }
         }
     }
     let new = events::insert(tx, rows).await?;

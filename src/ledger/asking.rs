@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::settle::{Case, Decided, decide_one, load_lookups};
+use super::settle::{Case, Decided, decide_one, load_lookups, states_of};
 use super::think;
 use crate::domain::Time;
 use crate::domain::decision::{Decisions, Lookups};
 use crate::domain::terms::Terms;
 use crate::domain::tiers::{AggregateKey, Aggregates};
 use crate::store::customers::Customer;
+use crate::store::subscription_states::States;
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, tiers};
 
 /// As of when customers are decided.
@@ -48,13 +49,13 @@ pub(super) async fn decide_cases(
         let answered = think(move || answer_all(open, &terms, &with, as_of)).await?;
         open = Vec::new();
         let mut needs: BTreeMap<Mode, BTreeSet<AggregateKey>> = BTreeMap::new();
-        for (case, answer) in answered {
+        for (case, answer, states) in answered {
             match answer {
                 Ok(decisions) if !decisions.needs.is_empty() => {
                     needs.entry(case.customer.mode()).or_default().extend(decisions.needs);
                     open.push(case);
                 }
-                answer => decided.push(Decided { customer: case.customer, answer, asked }),
+                answer => decided.push(Decided { customer: case.customer, answer, states, asked }),
             }
         }
         for (mode, needs) in needs {
@@ -72,13 +73,17 @@ fn answer_all(
     terms: &Terms,
     lookups_of: &BTreeMap<Mode, Arc<Lookups>>,
     as_of: AsOf,
-) -> Vec<(Case, Result<Decisions, String>)> {
+) -> Vec<(Case, Result<Decisions, String>, States)> {
     let answer = |case: Case| {
         let answer = match &case.events {
             Ok(events) => decide_one(events, terms, &lookups_of[&case.customer.mode()], as_of.of(&case.customer)),
             Err(error) => Err(error.clone()),
         };
-        (case, answer)
+        let states = match (&case.events, &answer, as_of) {
+            (Ok(events), Ok(decisions), AsOf::Moment(_)) => states_of(&case.customer, events, decisions, terms),
+            _ => States::default(),
+        };
+        (case, answer, states)
     };
     cases.into_iter().map(answer).collect()
 }

@@ -8,6 +8,7 @@ pub mod loose;
 mod plan;
 
 pub mod explain;
+pub mod questions;
 pub mod record;
 pub mod resettle;
 pub mod settle;

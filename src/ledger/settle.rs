@@ -16,13 +16,15 @@ use crate::domain::facts::{EventFacts, Fact};
 use crate::domain::history::fold;
 use crate::domain::lead::{LeadBy, LeadTo};
 use crate::domain::missing::Missing;
+use crate::domain::mrr::spans;
 use crate::domain::terms::Terms;
 use crate::store::customers::{Customer, Settled};
 use crate::store::facts::StoredFacts;
+use crate::store::subscription_states::States;
 use crate::store::workspaces::TIERS;
 use crate::store::{
-    StoreError, Tx, Urgency, WorkspaceId, asked, customers, entries, facts, leads, lookups, payments, prices, tiers,
-    workspaces,
+    StoreError, Tx, Urgency, WorkspaceId, asked, customers, entries, facts, leads, lookups, payments, prices,
+    subscription_states, tiers, workspaces,
 };
 
 /// How many customers share a transaction.
@@ -49,6 +51,8 @@ pub(super) struct Case {
 pub(super) struct Decided {
     pub customer: Customer,
     pub answer: Result<Decisions, String>,
+    /// How its subscriptions stood, where that was asked for.
+    pub states: States,
     /// Whether it depends on what partners brought.
     pub asked: bool,
 }
@@ -162,7 +166,7 @@ impl Ledger {
         now: Time,
     ) -> Result<Vec<Planned>, StoreError> {
         let ids = self.ids.clone();
-        let plan_one = move |Decided { customer, answer, asked }: Decided| {
+        let plan_one = move |Decided { customer, answer, states, asked }: Decided| {
             let known = known.remove(&customer.customer_id).unwrap_or_default();
             let missing = answer.as_ref().map(|decisions| decisions.missing.clone()).unwrap_or_default();
             let outcome = answer.map(|decisions| {
@@ -170,7 +174,7 @@ impl Ledger {
                 let settling = Settling { customer_id, mode: customer.mode(), now, ids: &ids, terms: &terms };
                 (plan(&settling, &decisions, &known), decisions.settle_due_at)
             });
-            Planned { customer, outcome, asked, missing }
+            Planned { customer, outcome, states, asked, missing }
         };
         think(move || decided.into_iter().map(plan_one).collect()).await
     }
@@ -180,9 +184,17 @@ impl Ledger {
 struct Planned {
     customer: Customer,
     outcome: Result<(Writes, Option<Time>), String>,
+    states: States,
     asked: bool,
     /// What Stripe would have to say.
     missing: BTreeSet<Missing>,
+}
+
+impl Planned {
+    /// What is new about its subscriptions.
+    fn new_states(&self) -> Option<&States> {
+        (self.outcome.is_ok() && self.states.digest != self.customer.states_digest).then_some(&self.states)
+    }
 }
 
 async fn write(
@@ -193,10 +205,12 @@ async fn write(
     now: Time,
 ) -> Result<(), StoreError> {
     let (mut settled, mut parked) = (Vec::new(), Vec::new());
-    for Planned { customer, outcome, .. } in planned {
+    for Planned { customer, outcome, states, .. } in planned {
         let (customer_id, version) = (customer.customer_id.as_str(), customer.dirty_version);
         match outcome {
-            Ok((_, due_at)) => settled.push(Settled { customer_id, version, due_at: *due_at }),
+            Ok((_, due_at)) => {
+                settled.push(Settled { customer_id, version, due_at: *due_at, states_digest: states.digest });
+            }
             Err(error) => {
                 tracing::error!(customer = customer_id, %error, "a customer could not be settled; it is set aside");
                 parked.push((customer_id, version, error.clone()));
@@ -208,6 +222,7 @@ async fn write(
     let ties = writes().flat_map(|writes| &writes.ties);
     let ties = ties.map(|(mode, text, payment)| (*mode, text.as_str(), payment.as_str()));
     payments::tie_refs(tx, workspace, ties).await?;
+    subscription_states::replace(tx, workspace, planned.iter().filter_map(Planned::new_states)).await?;
     entries::append(tx, workspace, writes().flat_map(|writes| &writes.entries)).await?;
     if let Some(version) = tiers_version
         && writes().any(|writes| !writes.contributed.is_empty())
@@ -303,6 +318,20 @@ fn promotion_codes_of(fact: &Fact) -> &[String] {
         Fact::Subscription(subscription) => &subscription.promotion_codes,
         _ => &[],
     }
+}
+
+/// How a customer's subscriptions stood, of what its facts and decisions say. It is for reports: a fault of the bridge
+/// itself must not keep anybody from what they earned.
+pub(super) fn states_of(customer: &Customer, events: &[EventFacts], decisions: &Decisions, terms: &Terms) -> States {
+    let shows = |fact: &Fact| matches!(fact, Fact::Subscription(subscription) if subscription.state.is_some());
+    if !events.iter().any(|event| event.facts.iter().any(shows)) {
+        return States::default();
+    }
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        let spans = spans(events, &decisions.payments, &terms.current_settings());
+        States::new(&customer.customer_id, customer.mode(), &spans)
+    }));
+    told.unwrap_or_default()
 }
 
 /// Decides one customer; a fault of the bridge is an error like any other.

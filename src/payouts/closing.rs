@@ -113,7 +113,10 @@ pub async fn finish(
         };
         match closing.page(&mut tx, by).await {
             Ok(Page::Lost) => tx.rollback().await?,
-            Ok(Page::More | Page::Last) => tx.commit().await?,
+            Ok(Page::More | Page::Last) => {
+                tx.commit().await?;
+                db.grown_by_payouts(usize::try_from(PAGE).unwrap_or_default()).await;
+            }
             Err(PayoutError::Store(error)) if error.is_collision() => tx.rollback().await?,
             Err(error) => return Err(error),
         }

@@ -7,7 +7,7 @@ use super::audit::{self, Act, By};
 use super::resettle::Whom;
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
-use super::workspaces::{CHANGES, RECORDER, lock, used};
+use super::workspaces::{CHANGES, RECORDER, lock, name_account, used};
 use super::{StoreError, Tx, WorkspaceId, customers, from_micros, lookups, micros, refs, resettle};
 use crate::domain::Time;
 use crate::domain::evidence::{Wakes, wakes};
@@ -59,6 +59,7 @@ pub async fn append(
     changes: &[Keyed],
 ) -> Result<usize, StoreError> {
     let known = known_keys(tx, entering.workspace, changes).await?;
+    let before = terms.current_settings().account;
     let mut rows = Rows::new(&[("seq", Int), ("natural_key", Text), ("body", Text)]);
     let mut woken = Woken::default();
     let mut taken = known;
@@ -92,6 +93,10 @@ pub async fn append(
     let args = [entering.workspace.0.into(), micros(entering.now).into(), entering.author.into()];
     rows.execute(tx, text, &args).await?;
     audit::append(tx, entering.by(), &acts).await?;
+    let account = terms.current_settings().account;
+    if account != before {
+        name_account(tx, entering.workspace, account.as_deref()).await?;
+    }
     woken.wake(tx, entering).await?;
     Ok(rows.len())
 }

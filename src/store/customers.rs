@@ -28,6 +28,8 @@ pub struct Customer {
     /// Why it failed last.
     pub error: Option<String>,
     created_at: i64,
+    /// Stands for what is kept of the customer's subscriptions; zero where there are none.
+    pub states_digest: i64,
 }
 
 impl Customer {
@@ -111,7 +113,7 @@ pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> 
     let text = match tx.engine() {
         Engine::Sqlite => {
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
-                    created_at
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND settle_due_at <= $2
              ORDER BY settle_due_at, customer_id
@@ -119,7 +121,7 @@ pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> 
         }
         Engine::Postgres => {
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
-                    created_at
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND settle_due_at <= $2
              ORDER BY settle_due_at, customer_id
@@ -136,12 +138,14 @@ pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> 
 pub async fn due_one(tx: &mut Tx, workspace: WorkspaceId, id: &str, now: Time) -> Result<Vec<Customer>, StoreError> {
     let text = match tx.engine() {
         Engine::Sqlite => {
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND customer_id = $2 AND settle_due_at <= $3"
         }
         Engine::Postgres => {
-            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error
+            "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND customer_id = $2 AND settle_due_at <= $3
              FOR UPDATE SKIP LOCKED"
@@ -192,6 +196,8 @@ pub struct Settled<'a> {
     pub version: i64,
     /// When time alone makes it due again.
     pub due_at: Option<Time>,
+    /// What stands for the states of its subscriptions.
+    pub states_digest: i64,
 }
 
 /// Says that customers were settled. One that changed in between stays due.
@@ -201,16 +207,23 @@ pub async fn settled(
     settled: &[Settled<'_>],
     now: Time,
 ) -> Result<(), StoreError> {
-    let mut rows = Rows::new(&[("customer_id", Text), ("version", Int), ("due_at", Int)]);
+    let mut rows = Rows::new(&[("customer_id", Text), ("version", Int), ("due_at", Int), ("digest", Int)]);
     for customer in settled {
-        rows.push([customer.customer_id.into(), customer.version.into(), customer.due_at.map(micros).into()]);
+        let due_at = customer.due_at.map(micros);
+        rows.push([
+            customer.customer_id.into(),
+            customer.version.into(),
+            due_at.into(),
+            customer.states_digest.into(),
+        ]);
     }
     let text = "UPDATE customers
                 SET settled_version = v.version,
                     settled_at = $2,
                     settle_due_at = CASE WHEN dirty_version = v.version THEN v.due_at ELSE settle_due_at END,
                     failures = 0,
-                    error = NULL
+                    error = NULL,
+                    states_digest = v.digest
                 FROM v
                 WHERE customers.workspace_id = $1 AND customers.customer_id = v.customer_id";
     rows.execute(tx, text, &[workspace.0.into(), micros(now).into()]).await?;
@@ -243,7 +256,7 @@ pub async fn page(
     Ok(on!(tx, conn => {
         sqlx::query_as(
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
-                    created_at
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND customer_id > $2
              ORDER BY customer_id
@@ -262,7 +275,7 @@ pub async fn by_id(tx: &mut Tx, workspace: WorkspaceId, id: &str) -> Result<Opti
     Ok(on!(tx, conn => {
         sqlx::query_as(
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
-                    created_at
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND customer_id = $2",
         )
@@ -278,7 +291,7 @@ pub async fn parked(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Customer>
     Ok(on!(tx, conn => {
         sqlx::query_as(
             "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error,
-                    created_at
+                    created_at, states_digest
              FROM customers
              WHERE workspace_id = $1 AND failures > 0
              ORDER BY customer_id",
@@ -312,7 +325,8 @@ pub async fn newest(
     limit: i64,
 ) -> Result<Vec<Customer>, StoreError> {
     let mut listing = Listing::of(
-        "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error, created_at
+        "SELECT customer_id, mode, dirty_version, settled_version, settle_due_at, settled_at, failures, error, created_at,
+                states_digest
          FROM customers
          WHERE workspace_id =",
         workspace,

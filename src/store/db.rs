@@ -47,6 +47,13 @@ pub enum Engine {
     Postgres,
 }
 
+/// What came since this process began.
+#[derive(Debug, Default)]
+struct Grown {
+    events: AtomicUsize,
+    payouts: AtomicUsize,
+}
+
 /// A database of the bridge. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Db {
@@ -54,7 +61,7 @@ pub struct Db {
     background: Arc<Mutex<()>>,
     terms: TermsCache,
     /// Events recorded by this process.
-    grown: Arc<AtomicUsize>,
+    grown: Arc<Grown>,
     /// See [`Tx::shard`].
     shard: i64,
 }
@@ -222,12 +229,21 @@ impl Db {
     /// itself only after a minute, in which a hundred thousand events may come: it is asked to look at 500 and whenever
     /// there are eight times as many. Where it will not, work goes on, only slower.
     pub async fn grown_by(&self, events: usize) {
+        let tables = "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, \
+             balances";
+        self.look_again(&self.grown.events, events, 500, tables).await;
+    }
+
+    /// The same of so many payouts that were made, each of which may hold a hundred entries.
+    pub async fn grown_by_payouts(&self, payouts: usize) {
+        self.look_again(&self.grown.payouts, payouts, 50, "ANALYZE payouts, payout_entries, statements").await;
+    }
+
+    async fn look_again(&self, grown: &AtomicUsize, rows: usize, first: usize, tables: &'static str) {
         let Pools::Postgres(pool) = &self.pools else { return };
-        let before = self.grown.fetch_add(events, Ordering::Relaxed);
-        let mark = std::iter::successors(Some(500_usize), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
-        if mark.is_some_and(|mark| before + events >= mark) {
-            let tables = "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, \
-                 balances";
+        let before = grown.fetch_add(rows, Ordering::Relaxed);
+        let mark = std::iter::successors(Some(first), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
+        if mark.is_some_and(|mark| before + rows >= mark) {
             if let Err(error) = sqlx::query(tables).execute(pool).await {
                 tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
             }

@@ -295,6 +295,44 @@ pub async fn by_keys(
     Ok(found)
 }
 
+/// Which of some events are known, in whatever shape.
+pub async fn known(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashSet<String>, StoreError> {
+    let text = "SELECT DISTINCT event_id
+                FROM events
+                WHERE workspace_id = $1 AND event_id $in(event_id)";
+    let found: Vec<(String,)> =
+        Rows::texts(&[("event_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
+}
+
+/// What was fetched of an object, each time that it was otherwise, with bodies.
+pub async fn fetched_of(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    mode: Mode,
+    object: &str,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    // Its events are called by it and `@`, which is the character before `A`.
+    let (from, until) = (format!("{object}@"), format!("{object}A"));
+    Ok(on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT event_id, shape, mode, received_at, payload_codec, payload
+             FROM events
+             WHERE workspace_id = $1 AND event_id >= $2 AND event_id < $3 AND mode = $4",
+        )
+        .bind(workspace.0)
+        .bind(from)
+        .bind(until)
+        .bind(mode.as_i64())
+        .fetch_all(conn)
+        .await?
+    }))
+}
+
 /// What became of an event, to be written.
 #[derive(Debug)]
 pub struct Outcome<'a> {

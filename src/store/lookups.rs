@@ -21,6 +21,7 @@ pub async fn add_clicks(
         ("click_id", Text),
         ("partner_key", Text),
         ("program_key", Text),
+        ("link_id", Text),
         ("clicked_at", Int),
         ("entered_at", Int),
     ]);
@@ -29,12 +30,13 @@ pub async fn add_clicks(
             id.into(),
             (&click.partner).into(),
             click.program.as_deref().into(),
+            click.link.as_deref().into(),
             micros(click.clicked_at).into(),
             micros(click.entered_at).into(),
         ]);
     }
-    let text = "INSERT INTO clicks (workspace_id, click_id, partner_key, program_key, clicked_at, entered_at)
-                SELECT $1, click_id, partner_key, program_key, clicked_at, entered_at
+    let text = "INSERT INTO clicks (workspace_id, click_id, partner_key, program_key, link_id, clicked_at, entered_at)
+                SELECT $1, click_id, partner_key, program_key, link_id, clicked_at, entered_at
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, click_id) DO NOTHING
@@ -49,17 +51,16 @@ pub async fn clicks(
     workspace: WorkspaceId,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, Click>, StoreError> {
-    let text = "SELECT c.click_id, c.partner_key, c.program_key, c.clicked_at, c.entered_at
+    let text = "SELECT c.click_id, c.partner_key, c.program_key, c.link_id, c.clicked_at, c.entered_at
                 FROM clicks c
                 WHERE c.workspace_id = $1 AND c.click_id $in(click_id)";
-    let rows: Vec<(String, String, Option<String>, i64, i64)> =
+    let rows: Vec<(String, String, Option<String>, Option<String>, i64, i64)> =
         Rows::texts(&[("click_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(rows
         .into_iter()
-        .map(|(id, partner, program, clicked_at, entered_at)| {
-            let click =
-                Click { partner, program, clicked_at: from_micros(clicked_at), entered_at: from_micros(entered_at) };
-            (id, click)
+        .map(|(id, partner, program, link, clicked_at, entered_at)| {
+            let (clicked_at, entered_at) = (from_micros(clicked_at), from_micros(entered_at));
+            (id, Click { partner, program, link, clicked_at, entered_at })
         })
         .collect())
 }

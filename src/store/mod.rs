@@ -11,6 +11,7 @@ pub mod adjustments;
 pub mod api_keys;
 pub mod asked;
 pub mod audit;
+pub mod backfills;
 pub mod balances;
 pub mod batches;
 pub mod changes;
@@ -26,15 +27,21 @@ pub mod links;
 pub mod lookups;
 pub mod mails;
 pub mod onboardings;
+pub mod parked_objects;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;
 pub mod prices;
+pub mod questions;
 pub mod refs;
 pub mod resettle;
 pub mod rows;
 pub mod statements;
 pub mod stripe_accounts;
+pub mod stripe_endpoints;
+pub mod sync_gaps;
+pub mod syncs;
+pub mod subscription_states;
 pub mod tiers;
 pub mod transfers;
 pub mod webhook_secrets;
@@ -128,6 +135,17 @@ pub enum StoreError {
     /// The file is not where it was opened.
     #[error("the database file {0} was moved or deleted while it was in use: put it back, or restart")]
     Gone(String),
+    /// Two workspaces would name the same Stripe account.
+    #[error(
+        "account: {account} is the account of workspace {workspace:?} already: events of one Stripe account belong to one \
+         workspace"
+    )]
+    AccountTaken {
+        /// `acct_…`
+        account: String,
+        /// Whose it is.
+        workspace: String,
+    },
     /// Two writers collided and nothing was written; trying again helps.
     #[error("somebody else wrote at the same time; nothing was written, try again")]
     Conflict,
@@ -163,6 +181,7 @@ impl StoreError {
                     || error.code().is_some_and(|code| matches!(primary_code(&code), Some(18..=20 | 25)))
             }
             Self::Unreadable { .. }
+            | Self::AccountTaken { .. }
             | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
                 true
             }

@@ -57,6 +57,14 @@ pub struct Payment {
     /// Every reference it is known by, as JSON.
     #[sqlx(rename = "refs")]
     references: String,
+    /// By what evidence `partner_key` was credited: `click_id`, `promotion_code`, …
+    pub evidence_kind: Option<String>,
+    /// The key, click id or code; an e-mail is not kept.
+    pub evidence: Option<String>,
+    /// The link that was clicked, `lnk_…`.
+    pub link_id: Option<String>,
+    taken_at: Option<i64>,
+    takings: Option<String>,
 }
 
 impl Payment {
@@ -84,6 +92,11 @@ impl Payment {
             product: decision.product.clone(),
             stripe_customer: decision.customer.clone(),
             references: serde_json::Value::from(decision.references.as_slice()).to_string(),
+            evidence_kind: decision.via.as_ref().map(|via| via.kind.as_str().to_owned()),
+            evidence: decision.via.as_ref().and_then(|via| via.value.clone()),
+            link_id: decision.via.as_ref().and_then(|via| via.link.clone()),
+            taken_at: decision.takings.last().map(|(at, _)| micros(*at)),
+            takings: takings_text(&decision.takings),
         }
     }
 
@@ -127,6 +140,12 @@ impl Payment {
     }
 }
 
+/// `[[moment, taken back in all], …]`, where there are any.
+fn takings_text(takings: &[(Time, i64)]) -> Option<String> {
+    let takings: Vec<[i64; 2]> = takings.iter().map(|(at, taken)| [micros(*at), *taken]).collect();
+    (!takings.is_empty()).then(|| serde_json::json!(takings).to_string())
+}
+
 /// As in SQL and JSON.
 pub fn kind_text(kind: Kind) -> &'static str {
     match kind {
@@ -159,6 +178,11 @@ const COLUMNS: &[(&str, Column)] = &[
     ("product", Text),
     ("stripe_customer", Text),
     ("refs", Text),
+    ("evidence_kind", Text),
+    ("evidence", Text),
+    ("link_id", Text),
+    ("taken_at", Int),
+    ("takings", Text),
 ];
 
 /// Writes payments, new or decided anew.
@@ -191,15 +215,21 @@ pub async fn upsert(
             payment.product.as_deref().into(),
             payment.stripe_customer.as_deref().into(),
             (&payment.references).into(),
+            payment.evidence_kind.as_deref().into(),
+            payment.evidence.as_deref().into(),
+            payment.link_id.as_deref().into(),
+            payment.taken_at.into(),
+            payment.takings.as_deref().into(),
         ]);
     }
     let text =
         "INSERT INTO payments (workspace_id, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
                                       paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into,
-                                      base, rate, product, stripe_customer, refs)
+                                      base, rate, product, stripe_customer, refs, evidence_kind, evidence, link_id,
+                                      taken_at, takings)
                 SELECT $1, payment_id, mode, customer_id, ref, kind, currency, paid, taken_back,
                        paid_at, code, partner_key, program_key, version, amount, decided_at, merged_into,
-                       base, rate, product, stripe_customer, refs
+                       base, rate, product, stripe_customer, refs, evidence_kind, evidence, link_id, taken_at, takings
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, payment_id) DO UPDATE SET
@@ -209,7 +239,9 @@ pub async fn upsert(
                     program_key = excluded.program_key, version = excluded.version, amount = excluded.amount,
                     decided_at = excluded.decided_at, merged_into = excluded.merged_into,
                     base = excluded.base, rate = excluded.rate, product = excluded.product,
-                    stripe_customer = excluded.stripe_customer, refs = excluded.refs";
+                    stripe_customer = excluded.stripe_customer, refs = excluded.refs,
+                    evidence_kind = excluded.evidence_kind, evidence = excluded.evidence, link_id = excluded.link_id,
+                    taken_at = excluded.taken_at, takings = excluded.takings";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
@@ -222,7 +254,8 @@ pub async fn of_customers(
 ) -> Result<Vec<Payment>, StoreError> {
     let text = "SELECT p.payment_id, p.mode, p.customer_id, p.ref, p.kind, p.currency, p.paid, p.taken_back, p.paid_at,
                        p.code, p.partner_key, p.program_key, p.version, p.amount, p.decided_at, p.merged_into,
-                       p.base, p.rate, p.product, p.stripe_customer, p.refs
+                       p.base, p.rate, p.product, p.stripe_customer, p.refs, p.evidence_kind, p.evidence, p.link_id,
+                       p.taken_at, p.takings
                 FROM payments p
                 WHERE p.workspace_id = $1 AND p.customer_id $in(customer_id)";
     Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await

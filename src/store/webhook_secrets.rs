@@ -74,6 +74,22 @@ pub async fn let_others_end(tx: &mut Tx, workspace: WorkspaceId, kept: &str, at:
     Ok(())
 }
 
+/// Lets one secret end at a moment, if it does not end before.
+pub async fn let_end(tx: &mut Tx, workspace: WorkspaceId, id: &str, at: Time) -> Result<(), StoreError> {
+    on!(tx, conn => {
+        sqlx::query(
+            "UPDATE webhook_secrets SET expires_at = $3
+             WHERE workspace_id = $1 AND secret_id = $2 AND (expires_at IS NULL OR expires_at > $3)",
+        )
+        .bind(workspace.0)
+        .bind(id)
+        .bind(micros(at))
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
 /// Every secret that has not ended, the oldest first.
 pub async fn all(tx: &mut Tx, workspace: WorkspaceId, now: Time) -> Result<Vec<WebhookSecret>, StoreError> {
     Ok(on!(tx, conn => {

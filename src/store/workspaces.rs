@@ -1,11 +1,17 @@
 //! Workspaces: one merchant each.
 
+use std::collections::HashMap;
+
 use sqlx::{FromRow, Row};
 
+use super::rows::Column::Text;
+use super::rows::Rows;
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
 
+/// The workspace that the first start makes, and whose Stripe account others may be connected to.
+pub const DEFAULT_WORKSPACE: &str = "default";
 /// The name of the lock whose holder records.
 pub const RECORDER: &str = "recorder";
 /// The name of the lock whose holder appends changes.
@@ -67,6 +73,38 @@ pub async fn ensure(tx: &mut Tx, key: &str, now: Time) -> Result<WorkspaceId, St
     Ok(id)
 }
 
+/// Which of these Stripe accounts are whose: those that no workspace's settings name are left out.
+pub async fn of_accounts<'a>(
+    tx: &mut Tx,
+    accounts: impl IntoIterator<Item = &'a str>,
+) -> Result<HashMap<String, WorkspaceId>, StoreError> {
+    let text = "SELECT w.account, w.workspace_id FROM workspaces w WHERE w.account $in(account)";
+    let found: Vec<(String, i64)> = Rows::texts(&[("account", Text)], accounts).fetch(tx, text, &[]).await?;
+    Ok(found.into_iter().map(|(account, workspace)| (account, WorkspaceId(workspace))).collect())
+}
+
+/// Says which Stripe account a workspace's settings name.
+///
+/// # Errors
+/// [`StoreError::AccountTaken`] where it is another's.
+pub async fn name_account(tx: &mut Tx, workspace: WorkspaceId, account: Option<&str>) -> Result<(), StoreError> {
+    if let Some(account) = account {
+        let owner = of_accounts(tx, [account]).await?.remove(account);
+        if let Some(other) = owner.filter(|owner| *owner != workspace) {
+            let (account, workspace) = (account.to_owned(), key(tx, other).await?);
+            return Err(StoreError::AccountTaken { account, workspace });
+        }
+    }
+    on!(tx, conn => {
+        sqlx::query("UPDATE workspaces SET account = $2 WHERE workspace_id = $1")
+            .bind(workspace.0)
+            .bind(account)
+            .execute(conn)
+            .await?;
+    });
+    Ok(())
+}
+
 /// All workspaces with their keys, in order of their ids.
 pub async fn all(tx: &mut Tx) -> Result<Vec<(WorkspaceId, String)>, StoreError> {
     on!(tx, conn => {
@@ -83,6 +121,8 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Its key.
     pub key: String,
+    /// The Stripe account that its settings name.
+    pub account: Option<String>,
     created_at: i64,
 }
 
@@ -96,7 +136,7 @@ impl Workspace {
 /// A workspace by its key.
 pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<Workspace>, StoreError> {
     Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces WHERE key = $1")
+        sqlx::query_as("SELECT workspace_id, key, account, created_at FROM workspaces WHERE key = $1")
             .bind(key)
             .fetch_optional(conn)
             .await?
@@ -106,7 +146,7 @@ pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<Workspace>, StoreError
 /// Workspaces in order of their keys, behind `after`.
 pub async fn list(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Workspace>, StoreError> {
     Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces WHERE key > $1 ORDER BY key LIMIT $2")
+        sqlx::query_as("SELECT workspace_id, key, account, created_at FROM workspaces WHERE key > $1 ORDER BY key LIMIT $2")
             .bind(after)
             .bind(limit)
             .fetch_all(conn)
@@ -117,7 +157,7 @@ pub async fn list(tx: &mut Tx, after: &str, limit: i64) -> Result<Vec<Workspace>
 /// A workspace by its number.
 pub async fn by_id(tx: &mut Tx, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
     Ok(on!(tx, conn => {
-        sqlx::query_as("SELECT workspace_id, key, created_at FROM workspaces WHERE workspace_id = $1")
+        sqlx::query_as("SELECT workspace_id, key, account, created_at FROM workspaces WHERE workspace_id = $1")
             .bind(id.0)
             .fetch_optional(conn)
             .await?

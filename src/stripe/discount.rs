@@ -1,11 +1,12 @@
-//! Discounts: only their promotion codes matter here.
+//! Discounts: their promotion codes, and what they take off for longer than one bill.
 
 use serde::Deserialize;
 use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
 
-use super::field::{Field, Id, Text, readable};
+use super::field::{Code, Exactly, Field, Id, Int, Maybe, Seconds, Text, readable};
 use crate::domain::facts::{Fact, PromotionCodeFact};
+use crate::domain::subscribed::{Lasting, StandingDiscount};
 
 /// A discount: its id (which says nothing of a promotion code), or the object.
 #[derive(Debug, Default)]
@@ -13,7 +14,13 @@ pub(super) struct Discount {
     promotion_code: PromotionCode,
     /// Whether its id alone is shown.
     is_hidden: bool,
+    /// What it takes off, where it shows its coupon.
+    pub standing: Option<StandingDiscount>,
 }
+
+/// A coupon: its id, or the object.
+#[derive(Debug, Default)]
+struct Coupon(Option<StandingDiscount>);
 
 /// A promotion code: its id, or the object with its text.
 #[derive(Debug, Default)]
@@ -22,7 +29,35 @@ struct PromotionCode {
     code: Option<String>,
 }
 
-readable!(Discount, PromotionCode);
+readable!(Discount, Coupon, PromotionCode);
+
+impl<'de> Field<'de> for Coupon {
+    const EXPECTED: &'static str = Discount::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        Id::from_text(text).map(|_| Self(None))
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Expanded {
+            percent_off: Exactly,
+            amount_off: Int,
+            currency: Code,
+            duration: Text,
+        }
+        let coupon = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        let lasting = match coupon.duration.word() {
+            Some("forever") => Lasting::Forever,
+            Some("repeating") => Lasting::Repeating,
+            _ => Lasting::Once,
+        };
+        let (percent_off, amount_off) = (coupon.percent_off.0, coupon.amount_off.0);
+        let shows = percent_off.is_some() || amount_off.is_some();
+        let currency = coupon.currency.0;
+        Ok(Self(shows.then_some(StandingDiscount { percent_off, amount_off, currency, lasting, ends_at: None })))
+    }
+}
 
 impl<'de> Field<'de> for Discount {
     const EXPECTED: &'static str = "an id of at most 255 characters, an object or null";
@@ -35,9 +70,20 @@ impl<'de> Field<'de> for Discount {
         #[serde(default)]
         struct Expanded {
             promotion_code: PromotionCode,
+            coupon: Coupon,
+            source: Maybe<Source>,
+            end: Seconds,
+        }
+        /// Where newer versions have the coupon.
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Source {
+            coupon: Coupon,
         }
         let discount = Expanded::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Self { promotion_code: discount.promotion_code, is_hidden: false })
+        let coupon = discount.source.or_empty().coupon.0.or(discount.coupon.0);
+        let standing = coupon.map(|coupon| StandingDiscount { ends_at: discount.end.0, ..coupon });
+        Ok(Self { promotion_code: discount.promotion_code, is_hidden: false, standing })
     }
 }
 

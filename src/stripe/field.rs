@@ -7,6 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use num_traits::ToPrimitive;
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
@@ -36,6 +37,10 @@ pub(super) trait Field<'de>: Default {
         None
     }
     fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+    /// A number that is not whole, as it is written.
+    fn from_fraction(_: &str) -> Option<Self> {
         None
     }
     fn from_list<A: SeqAccess<'de>>(_: A) -> Result<Self, A::Error> {
@@ -81,7 +86,7 @@ impl<'de, T: Field<'de>> Visitor<'de> for FieldVisitor<T> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
         // Some tools write whole numbers as 2000.0; beyond 2^53 a float no longer says which integer it was.
         if value.fract() != 0.0 {
-            return Err(unexpected::<T, E>("a fraction"));
+            return T::from_fraction(&value.to_string()).ok_or_else(|| unexpected::<T, E>("a fraction"));
         }
         let whole = value.to_i64().filter(|whole| whole.unsigned_abs() <= 1 << 53);
         self.visit_i64(whole.ok_or_else(|| unexpected::<T, E>("a number beyond 53 bits"))?)
@@ -109,7 +114,7 @@ macro_rules! readable {
 }
 pub(super) use readable;
 
-readable!(Id, Text, Int, Flag, Seconds, Code, Reference, Meta, Maybe<T>, List<T>, Items<T>);
+readable!(Id, Text, Int, Exactly, Flag, Seconds, Code, Reference, Meta, Maybe<T>, List<T>, Items<T>);
 
 /// Text without what no database can hold as text.
 fn clean(text: &str) -> Option<String> {
@@ -171,6 +176,25 @@ impl Field<'_> for Int {
 
     fn from_integer(value: i64) -> Option<Self> {
         Some(Self(Some(value)))
+    }
+}
+
+/// A decimal number: a percentage, or an amount with fractions of a minor unit, which Stripe writes as text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Exactly(pub Option<Decimal>);
+
+impl Field<'_> for Exactly {
+    const EXPECTED: &'static str = "a decimal number";
+
+    fn from_integer(value: i64) -> Option<Self> {
+        Some(Self(Some(value.into())))
+    }
+    fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.is_empty() { Some(Self(None)) } else { Decimal::from_str_exact(text).ok().map(|value| Self(Some(value))) }
+    }
+    fn from_fraction(text: &str) -> Option<Self> {
+        Self::from_text(text)
     }
 }
 

@@ -11,6 +11,7 @@ use super::invoice_payment::Payment;
 use super::price::inherit;
 use super::problem::{ReadError, parse};
 use crate::domain::facts::{BillingReason, Fact, InvoiceFact, InvoiceStatus, Metadata};
+use crate::domain::subscribed::FailedAttempt;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -46,6 +47,8 @@ struct Invoice {
     discounts: List<Discount>,
     total_discount_amounts: List<Maybe<DiscountAmount>>,
     lines: List<Maybe<RawLine>>,
+    attempt_count: Int,
+    next_payment_attempt: Seconds,
 }
 
 #[derive(Default, Deserialize)]
@@ -135,6 +138,10 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         lines: lines.into_iter().map(|line| line.line).collect(),
         hidden_discounts,
         unseen_lines,
+        failed: (event_type == "invoice.payment_failed").then_some(FailedAttempt {
+            attempt: invoice.attempt_count.0,
+            next_at: invoice.next_payment_attempt.0,
+        }),
     };
     facts.insert(0, Fact::Invoice(Box::new(fact)));
     Ok(facts)

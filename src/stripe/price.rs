@@ -1,11 +1,13 @@
 //! Prices, plans and products, wherever a line or an item names them.
 
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
 
-use super::field::{Field, Id, Maybe, Meta, Reference, Text, readable};
+use super::field::{Code, Exactly, Field, Id, Int, Maybe, Meta, Reference, Text, readable};
 use super::problem::{ReadError, parse};
+use crate::domain::currency::Currency;
 use crate::domain::facts::{Fact, Metadata, PriceInfo};
 
 /// A price or a legacy plan: its id, or the object.
@@ -17,6 +19,14 @@ pub(super) struct Price {
     pub product: Product,
     /// `day`, `week`, `month` or `year`.
     pub interval: Option<String>,
+    /// How many intervals it covers.
+    pub interval_count: Option<i64>,
+    /// What one costs in minor units, which may be fractions.
+    pub unit_amount: Option<Decimal>,
+    /// In what.
+    pub currency: Option<Currency>,
+    /// Whether it is billed by use.
+    pub metered: bool,
     /// Its own metadata.
     pub metadata: Metadata,
 }
@@ -46,18 +56,34 @@ impl<'de> Field<'de> for Price {
             product: Product,
             recurring: Maybe<Recurring>,
             interval: Text,
+            interval_count: Int,
+            usage_type: Text,
+            // A price has `unit_amount`, a plan `amount`; the decimals are there even where the whole number is not.
+            unit_amount: Int,
+            unit_amount_decimal: Exactly,
+            amount: Int,
+            amount_decimal: Exactly,
+            currency: Code,
             metadata: Meta,
         }
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Recurring {
             interval: Text,
+            interval_count: Int,
+            usage_type: Text,
         }
         let price = Expanded::deserialize(MapAccessDeserializer::new(map))?;
+        let recurring = price.recurring.or_empty();
+        let decimals = price.unit_amount_decimal.0.or(price.amount_decimal.0);
         Ok(Self {
             id: price.id.0,
             product: price.product,
-            interval: price.recurring.or_empty().interval.0.or(price.interval.0),
+            interval: recurring.interval.0.or(price.interval.0),
+            interval_count: recurring.interval_count.0.or(price.interval_count.0),
+            unit_amount: decimals.or_else(|| price.unit_amount.0.or(price.amount.0).map(Decimal::from)),
+            currency: price.currency.0,
+            metered: recurring.usage_type.0.or(price.usage_type.0).as_deref() == Some("metered"),
             metadata: price.metadata.0,
         })
     }

@@ -12,12 +12,14 @@ mod smtp;
 
 mod balances;
 mod changes;
+mod connect;
 mod fates;
 mod files;
 mod fx;
 mod golden;
 mod intake;
 mod ledger;
+mod lookups;
 mod mail;
 mod merchant;
 mod payouts;

@@ -267,6 +267,7 @@ impl Case {
         let click = |click: &GoldenClick| Click {
             partner: click.partner.clone(),
             program: click.program.clone(),
+            link: None,
             clicked_at: click.clicked_at,
             entered_at: click.entered_at,
         };

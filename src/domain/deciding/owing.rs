@@ -39,10 +39,16 @@ impl Deciding<'_> {
             base: 0,
             rate: None,
             product: self.product(payment),
+            via: None,
+            takings: Vec::new(),
             steps: Vec::new(),
             shares: Vec::new(),
             trace,
         };
+        if let Some((credit, taken)) = answer.won() {
+            decision.via = Some(credit.via.clone());
+            decision.takings = taken.levels.iter().map(|level| (level.at, level.taken)).collect();
+        }
         match answer {
             Answer::Refused(refusal) => {
                 decision.code = if self.is_voided(payment) { Code::Voided } else { refusal.code };

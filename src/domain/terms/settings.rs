@@ -28,6 +28,18 @@ pub enum EvidenceKind {
 }
 
 impl EvidenceKind {
+    /// As in SQL, JSON and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::PartnerKey => "partner_key",
+            Self::ClickId => "click_id",
+            Self::PromotionCode => "promotion_code",
+            Self::CustomerKey => "customer_key",
+            Self::Email => "email",
+        }
+    }
+
     /// Strongest first, unless the workspace says otherwise.
     pub const DEFAULT_ORDER: [Self; 6] =
         [Self::Manual, Self::PartnerKey, Self::ClickId, Self::PromotionCode, Self::CustomerKey, Self::Email];

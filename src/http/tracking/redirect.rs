@@ -108,7 +108,8 @@ fn value(text: &str) -> Result<HeaderValue, Problem> {
 pub(super) async fn record(app: &App, way: &Way, patience: Duration) -> Option<String> {
     let (id, now) = (fresh_id(&app.ids), app.clock.now());
     let (partner, program) = (way.partner.clone(), way.program.clone());
-    let click = Click { partner, program, clicked_at: moment(now), entered_at: now };
+    let link = way.link_id.clone();
+    let click = Click { partner, program, link, clicked_at: moment(now), entered_at: now };
     let stored = tokio::time::timeout(patience, app.clicks.fresh(way.workspace, id.clone(), click)).await;
     if matches!(stored, Ok(Ok(()))) {
         Counters::count(&app.counters.clicks_stored);

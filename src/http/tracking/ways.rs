@@ -40,6 +40,8 @@ pub(in crate::http) struct Way {
     pub partner: PartnerKey,
     /// Under which program, where it is said.
     pub program: Option<ProgramKey>,
+    /// The link, `lnk_…`, where it is told by one.
+    pub link_id: Option<String>,
     /// A link's target.
     pub target: Option<Url>,
     /// Whether the partner earns now.
@@ -151,22 +153,22 @@ async fn look_up(app: &App, workspace: WorkspaceId, by: &By, program: Option<&st
     let mut tx = app.db.read().await?;
     let terms = app.db.terms(&mut tx, workspace).await?;
     let asked = evidence::program(&terms, program)?;
-    let (partner, program, target) = match by {
-        By::Partner(key) => (evidence::partner(&terms, key)?, asked, None),
+    let (partner, program, link_id, target) = match by {
+        By::Partner(key) => (evidence::partner(&terms, key)?, asked, None, None),
         By::Link(link) => {
             let unknown = || {
                 let link = evidence::impersonal(link);
                 Refused::invalid("link", format!("there is no active link {link:?}"))
             };
             let link = evidence::active_link(&mut tx, workspace, link).await?.ok_or_else(unknown)?;
-            (link.partner, asked.or(link.program), Url::parse(&link.target).ok())
+            (link.partner, asked.or(link.program), Some(link.link_id), Url::parse(&link.target).ok())
         }
     };
     tx.rollback().await?;
     let now = app.clock.now();
     let earns = terms.partners.get(&partner).is_some_and(|partner| partner.is_active(now));
     let window_days = window_days(&terms, &partner, program.as_deref(), now);
-    Ok(Way { workspace, partner, program, target, earns, window_days, since: Instant::now() })
+    Ok(Way { workspace, partner, program, link_id, target, earns, window_days, since: Instant::now() })
 }
 
 /// For how many days a click of the partner's counts, under the program or their earliest.

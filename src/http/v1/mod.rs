@@ -3,6 +3,7 @@
 mod adjustments;
 mod api_keys;
 mod audit_log;
+mod backfills;
 mod balances;
 mod batches;
 mod clicks;
@@ -27,6 +28,8 @@ mod reviews;
 mod shapes;
 mod simulate;
 mod statements;
+mod stripe;
+mod syncs;
 mod workspaces;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -88,6 +91,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::get, api_keys::revoke))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(audit_log::list))
+        .routes(routes!(backfills::get))
+        .routes(routes!(backfills::list, backfills::begin_one))
         .routes(routes!(balances::list))
         .routes(routes!(batches::approve))
         .routes(routes!(batches::export))
@@ -148,6 +153,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(statements::get))
         .routes(routes!(statements::list))
         .routes(routes!(statements::page_of))
+        .routes(routes!(stripe::get))
+        .routes(routes!(stripe::join))
+        .routes(routes!(stripe::leave))
+        .routes(routes!(stripe::rotate))
+        .routes(routes!(syncs::list))
         .routes(routes!(workspaces::get, workspaces::update))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove_secret))
