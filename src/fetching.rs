@@ -142,8 +142,8 @@ impl Fetching {
 
     async fn is_due(&self, workspace: WorkspaceId, mode: Mode) -> Result<bool, StoreError> {
         let mut tx = self.db.read().await?;
-        let polled = syncs::book(&mut tx, workspace, mode).await?.and_then(|book| book.started_at());
-        Ok(polled.is_none_or(|at| at + EVERY <= self.clock.now()))
+        let (book, now) = (syncs::book(&mut tx, workspace, mode).await?, self.clock.now());
+        Ok(book.is_none_or(|book| book.is_abandoned(now) || book.started_at().is_none_or(|at| at + EVERY <= now)))
     }
 
     /// Works on backfills that nobody works on, and looks for the questions of those that are done. `stopped` remembers

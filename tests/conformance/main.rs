@@ -10,6 +10,7 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod backfill;
 mod balances;
 mod changes;
 mod connect;
@@ -28,6 +29,7 @@ mod property;
 mod schema;
 mod statements;
 mod stripe_account;
+mod sync;
 mod tiers;
 mod transfer_events;
 mod transfers;
