@@ -83,7 +83,8 @@ async fn polled(app: &App, text: &mut String) {
     for mode in Mode::ALL {
         let polled = books.iter().filter(|book| book.mode() == mode).map(|book| book.succeeded_at());
         if let Some(Some(oldest)) = polled.min() {
-            let _ = writeln!(text, "commission_bridge_polled_timestamp_seconds{{mode=\"{mode}\"}} {}", oldest.timestamp());
+            let _ =
+                writeln!(text, "commission_bridge_polled_timestamp_seconds{{mode=\"{mode}\"}} {}", oldest.timestamp());
         }
     }
 }

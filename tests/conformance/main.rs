@@ -10,6 +10,7 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod backfill;
 mod balances;
 mod changes;
 mod connect;
@@ -26,9 +27,11 @@ mod payouts;
 mod plans;
 mod property;
 mod reconcile;
+mod reports;
 mod schema;
 mod statements;
 mod stripe_account;
+mod sync;
 mod tiers;
 mod transfer_events;
 mod transfers;
