@@ -244,8 +244,8 @@ async fn an_endpoint_that_differs_is_corrected(world: &World) {
         books.endpoints[0].status = "disabled".to_owned();
     }
     world.connect(&way, asked(false)).await.unwrap();
-    let (events, status) = (way.fake.books().endpoints[0].enabled_events.clone(), way.fake.books().endpoints[0].status.clone());
-    assert_eq!((events, status.as_str()), (good, "enabled"));
+    let corrected = way.fake.books().endpoints[0].clone();
+    assert_eq!((corrected.enabled_events, corrected.status.as_str()), (good, "enabled"));
     world.is_connected(&way).await;
 
     // Removed by somebody at Stripe, it is made again.
