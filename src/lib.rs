@@ -33,6 +33,7 @@ pub mod mail;
 pub mod paying;
 pub mod payouts;
 pub mod program;
+pub mod reconcile;
 pub mod reports;
 pub mod sample;
 pub mod statements;

@@ -36,6 +36,7 @@ use super::{App, Problem, tracking, v1};
         (name = "review", description = "What people decide: rejections, attributions by hand, adjustments"),
         (name = "payouts", description = "A month's batch, from the close to the bank"),
         (name = "events", description = "What Stripe said, and what became of it"),
+        (name = "stripe", description = "How a book is connected to Stripe, and whether nothing is missing"),
         (name = "administration", description = "API keys, audit log, imports"),
     )
 )]

@@ -17,6 +17,7 @@ pub struct Book {
     succeeded_at: Option<i64>,
     webhooks_since: Option<i64>,
     webhooks_looked_until: Option<i64>,
+    leased_until: Option<i64>,
     /// Events that polls brought first, in sum.
     pub new: i64,
     /// Those of them that webhooks should have brought, in sum.
@@ -44,13 +45,19 @@ impl Book {
         self.webhooks_since.map(from_micros)
     }
 
+    /// Whether whoever polled it last ended without saying so.
+    pub fn is_abandoned(&self, now: Time) -> bool {
+        self.leased_until.is_some_and(|until| from_micros(until) <= now)
+    }
+
     /// Up to which moment nobody need look for the first webhook again.
     pub fn webhooks_looked_until(&self) -> Option<Time> {
         self.webhooks_looked_until.map(from_micros)
     }
 }
 
-const BOOK: &str = "SELECT workspace_id, mode, started_at, succeeded_at, webhooks_since, webhooks_looked_until, new, missed
+const BOOK: &str = "SELECT workspace_id, mode, started_at, succeeded_at, webhooks_since, webhooks_looked_until,
+            leased_until, new, missed
      FROM sync_books";
 
 /// A book; none that was never polled.
@@ -254,13 +261,7 @@ impl Sync {
 
     /// What it brought.
     pub fn counts(&self) -> Counts {
-        Counts {
-            calls: self.calls,
-            fetched: self.fetched,
-            new: self.new,
-            missed: self.missed,
-            parked: self.parked,
-        }
+        Counts { calls: self.calls, fetched: self.fetched, new: self.new, missed: self.missed, parked: self.parked }
     }
 }
 

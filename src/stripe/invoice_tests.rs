@@ -40,6 +40,7 @@ fn expected() -> InvoiceFact {
             period_end: Some(at(T - 60 + 2_592_000)),
             metadata: metadata(&[("partner_key", "acme")]),
         }],
+        voided_at: None,
         hidden_discounts: false,
         unseen_lines: 0,
         failed: None,

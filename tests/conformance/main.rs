@@ -10,6 +10,7 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod backfill;
 mod balances;
 mod changes;
 mod connect;
@@ -25,10 +26,12 @@ mod merchant;
 mod payouts;
 mod plans;
 mod property;
+mod reconcile;
 mod reports;
 mod schema;
 mod statements;
 mod stripe_account;
+mod sync;
 mod tiers;
 mod transfer_events;
 mod transfers;

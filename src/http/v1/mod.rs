@@ -24,6 +24,7 @@ mod partners;
 mod payments;
 mod payouts;
 mod programs;
+mod reconciliations;
 mod reports;
 mod reviews;
 mod shapes;
@@ -145,6 +146,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(programs::list, programs::create))
         .routes(routes!(programs::version))
         .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(reconciliations::list, reconciliations::compare))
         .routes(routes!(reports::links))
         .routes(routes!(reports::partners))
         .routes(routes!(reports::products))
