@@ -399,7 +399,8 @@ mod tests {
 
     #[test]
     fn polling_is_switched_off() {
-        let sync = |toml: &str, variables: &[(&str, &str)]| load(toml, variables, &ServeFlags::default()).map(|c| c.sync);
+        let sync =
+            |toml: &str, variables: &[(&str, &str)]| load(toml, variables, &ServeFlags::default()).map(|c| c.sync);
         assert!(sync("", &[]).unwrap());
         assert!(!sync("sync = false", &[]).unwrap());
         assert!(!sync("sync = true", &[("SYNC", "off")]).unwrap());

@@ -116,12 +116,8 @@ impl Fetching {
     /// # Errors
     /// The database's.
     pub async fn poll_due(&self, all: bool) -> Result<Vec<Report>, StoreError> {
-        let poller = Poller {
-            db: self.db.clone(),
-            inbox: self.inbox.clone(),
-            clock: self.clock.clone(),
-            ids: self.ids.clone(),
-        };
+        let poller =
+            Poller { db: self.db.clone(), inbox: self.inbox.clone(), clock: self.clock.clone(), ids: self.ids.clone() };
         let mut reports = Vec::new();
         for Way { workspace, mode, api, .. } in connect::ways(&self.db, &self.keys).await? {
             if !all && !self.is_due(workspace, mode).await? {
@@ -155,7 +151,9 @@ impl Fetching {
         for Way { workspace, mode, api, .. } in connect::ways(&self.db, &self.keys).await? {
             let now = self.clock.now();
             let waiting = backfill::waiting(&self.db, workspace, mode, now).await?;
-            if let Some(waiting) = waiting.filter(|waiting| stopped.get(&waiting.backfill_id).is_none_or(|at| *at <= now)) {
+            if let Some(waiting) =
+                waiting.filter(|waiting| stopped.get(&waiting.backfill_id).is_none_or(|at| *at <= now))
+            {
                 let id = waiting.backfill_id;
                 if !self.backfill(workspace, &id, api).await? {
                     stopped.insert(id, self.clock.now() + AGAIN);

@@ -49,7 +49,10 @@ pub async fn begin(session: &mut Session, asked: &Asked) -> Result<Begun, Refuse
         backfills::end(&mut session.tx, workspace, &open.backfill_id, End::Replaced, now).await?;
     }
     let since = asked.since.ok_or_else(|| {
-        Refused::invalid("since", "say since when history is wanted, such as 2024-01-01: none is under way that could go on")
+        Refused::invalid(
+            "since",
+            "say since when history is wanted, such as 2024-01-01: none is under way that could go on",
+        )
     })?;
     let until = asked.until.unwrap_or(now).min(now);
     if since >= until {
@@ -69,7 +72,8 @@ pub async fn begin(session: &mut Session, asked: &Asked) -> Result<Begun, Refuse
 }
 
 fn go_on(asked: &Asked, open: Backfill) -> Result<Begun, Refused> {
-    let is_the_same = asked.since.is_none_or(|since| since == open.since()) && asked.until.is_none_or(|until| until == open.until());
+    let is_the_same =
+        asked.since.is_none_or(|since| since == open.since()) && asked.until.is_none_or(|until| until == open.until());
     if is_the_same {
         return Ok(Begun { backfill: open, goes_on: true });
     }

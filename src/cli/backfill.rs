@@ -36,7 +36,7 @@ const LINE: i64 = 10_000;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  commission-bridge backfill --since 2024-01-01\n  commission-bridge backfill questions\n  \
+    after_help = "Example:\n  commission-bridge backfill --since 2024-01-01\n  commission-bridge backfill questions\n  \
                   commission-bridge backfill answer sub_1Nabc --since 2025-06-01"
 )]
 pub struct Arguments {
@@ -179,12 +179,8 @@ fn asked(arguments: &Begin, context: &Context) -> Result<Asked, Failure> {
 /// Reads what is not read yet; another process that works on it is waited for by nobody.
 async fn work(context: &Context, api: Arc<Api>, backfill: &Backfill) -> Result<Outcome, Failure> {
     let (inbox, writer) = Inbox::start(context.db.clone(), context.clock.clone(), Arc::default());
-    let backfiller = Backfiller {
-        db: context.db.clone(),
-        inbox,
-        clock: context.clock.clone(),
-        ids: context.ids.clone(),
-    };
+    let backfiller =
+        Backfiller { db: context.db.clone(), inbox, clock: context.clock.clone(), ids: context.ids.clone() };
     let mut tx = context.db.read().await?;
     let rows = backfills::kinds(&mut tx, context.workspace, &backfill.backfill_id).await?;
     tx.rollback().await?;

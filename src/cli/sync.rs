@@ -18,7 +18,7 @@ use crate::intake::poll::{KEPT, Poller, Report};
 use crate::store::Mode;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  commission-bridge sync\n  commission-bridge sync --since 30d")]
+#[command(after_help = "Example:\n  commission-bridge sync\n  commission-bridge sync --since 30d")]
 pub struct Arguments {
     /// Events made since then: a day, or so long ago (12h, 30d); Stripe keeps them for 30 days [default: from where the
     /// last sync ended]
@@ -77,8 +77,7 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
         return Err(Failure::Said(why_not.map_or_else(String::new, |error| error.to_string())));
     }
     let (inbox, writer) = Inbox::start(context.db.clone(), context.clock.clone(), std::sync::Arc::default());
-    let poller =
-        Poller { db: context.db.clone(), inbox, clock: context.clock.clone(), ids: context.ids.clone() };
+    let poller = Poller { db: context.db.clone(), inbox, clock: context.clock.clone(), ids: context.ids.clone() };
     let mut reports = Vec::new();
     for (mode, api) in ways {
         context.mode = mode;

@@ -182,7 +182,8 @@ async fn run(
         Errand::Named(id) => {
             let Some(kind) = kind_of(id) else {
                 let known: Vec<String> = PREFIXES.iter().map(|(prefix, _)| format!("{prefix}_…")).collect();
-                let why = format!("nobody can tell what this is the id of: expected one of {}, evt_…", known.join(", "));
+                let why =
+                    format!("nobody can tell what this is the id of: expected one of {}, evt_…", known.join(", "));
                 report.problems.push((id.clone(), why));
                 return Ok(Vec::new());
             };
@@ -199,11 +200,8 @@ async fn run(
             Ok(Vec::new())
         }
         Errand::InvoiceOf(intent) => {
-            let query = [
-                ("limit", PAGE),
-                ("payment[type]", "payment_intent"),
-                ("payment[payment_intent]", intent.as_str()),
-            ];
+            let query =
+                [("limit", PAGE), ("payment[type]", "payment_intent"), ("payment[payment_intent]", intent.as_str())];
             let page = asking.page(Kind::InvoicePayment.path(), &query).await?;
             wrap_and_keep(into, Kind::InvoicePayment, page.data, now, report).await?;
             Ok(Vec::new())

@@ -247,17 +247,11 @@ impl Run<'_> {
         Ok(self.try_to_store(page, calls, group, window).await?)
     }
 
-    async fn page(
-        &self,
-        group: &Group,
-        open: &Open,
-        behind_cursor: bool,
-    ) -> Result<crate::stripe_api::Page, AskError> {
+    async fn page(&self, group: &Group, open: &Open, behind_cursor: bool) -> Result<crate::stripe_api::Page, AskError> {
         let cursor = open.cursor.as_ref();
         let until = cursor.filter(|_| !behind_cursor).map_or(open.until, |(_, created)| *created);
         let (from, until) = (open.from.timestamp().to_string(), until.timestamp().to_string());
-        let mut query =
-            vec![("limit", PAGE), ("created[gte]", from.as_str()), ("created[lte]", until.as_str())];
+        let mut query = vec![("limit", PAGE), ("created[gte]", from.as_str()), ("created[lte]", until.as_str())];
         if let Some((id, _)) = cursor.filter(|_| behind_cursor) {
             query.push(("starting_after", id));
         }
@@ -275,12 +269,7 @@ impl Run<'_> {
     ) -> Result<(), StoreError> {
         let (ready, parked) = self.ready(page);
         let (book, now) = ((self.workspace, self.mode), self.poller.clock.now());
-        let mut counts = Counts {
-            calls,
-            fetched: count(page.len()),
-            parked: count(parked.len()),
-            ..Counts::default()
-        };
+        let mut counts = Counts { calls, fetched: count(page.len()), parked: count(parked.len()), ..Counts::default() };
         let late = |event: &Ready| {
             let since = self.webhooks_since;
             event.created() <= now - LATE && since.is_some_and(|since| event.created() >= since)
@@ -310,8 +299,7 @@ impl Run<'_> {
     fn ready(&self, page: &[Box<RawValue>]) -> (Vec<Ready>, Vec<Parked>) {
         let (mut ready, mut parked) = (Vec::with_capacity(page.len()), Vec::new());
         for item in page {
-            let incoming =
-                Incoming { workspace: self.workspace, source: Source::Poll, body: item.get().as_bytes() };
+            let incoming = Incoming { workspace: self.workspace, source: Source::Poll, body: item.get().as_bytes() };
             let reason = match self.poller.inbox.ready(&incoming) {
                 Ok(event) if event.has_nul() => "its id or type holds the character U+0000".to_owned(),
                 Ok(event) if event.mode() == self.mode => {

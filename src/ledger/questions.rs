@@ -29,7 +29,8 @@ impl Ledger {
             let Some(last) = page.last().map(|customer| customer.customer_id.clone()) else { return Ok(count) };
             after = Some(last);
             let touched = page.into_iter().filter(|customer| {
-                let is_recent = customer.settled_at().is_none_or(|at| at >= since) || customer.settle_due_at().is_some();
+                let is_recent =
+                    customer.settled_at().is_none_or(|at| at >= since) || customer.settle_due_at().is_some();
                 customer.mode() == mode && is_recent
             });
             let cases = load_cases(&mut tx, workspace, touched.collect()).await?;

@@ -148,7 +148,8 @@ pub async fn insert(tx: &mut Tx, workspace: WorkspaceId, new: &New<'_>) -> Resul
     Ok(())
 }
 
-const COLUMNS: &str = "SELECT backfill_id, mode, since_at, until_at, author, started_at, finished_at, outcome, calls, error,
+const COLUMNS: &str =
+    "SELECT backfill_id, mode, since_at, until_at, author, started_at, finished_at, outcome, calls, error,
             leased_until
      FROM backfills";
 

@@ -304,8 +304,7 @@ pub async fn known(
     let text = "SELECT DISTINCT event_id
                 FROM events
                 WHERE workspace_id = $1 AND event_id $in(event_id)";
-    let found: Vec<(String,)> =
-        Rows::texts(&[("event_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
+    let found: Vec<(String,)> = Rows::texts(&[("event_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
     Ok(found.into_iter().map(|(id,)| id).collect())
 }
 

@@ -56,13 +56,8 @@ pub async fn take_back(
 
 /// Asks. One that was asked before keeps its answer.
 pub async fn ask(tx: &mut Tx, workspace: WorkspaceId, asked: &[NewQuestion], now: Time) -> Result<(), StoreError> {
-    let mut rows = Rows::new(&[
-        ("mode", Int),
-        ("object", Text),
-        ("what", Text),
-        ("customer_id", Text),
-        ("counted_from", Int),
-    ]);
+    let mut rows =
+        Rows::new(&[("mode", Int), ("object", Text), ("what", Text), ("customer_id", Text), ("counted_from", Int)]);
     for question in asked {
         rows.push([
             question.mode.as_i64().into(),

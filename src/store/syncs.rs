@@ -261,13 +261,7 @@ impl Sync {
 
     /// What it brought.
     pub fn counts(&self) -> Counts {
-        Counts {
-            calls: self.calls,
-            fetched: self.fetched,
-            new: self.new,
-            missed: self.missed,
-            parked: self.parked,
-        }
+        Counts { calls: self.calls, fetched: self.fetched, new: self.new, missed: self.missed, parked: self.parked }
     }
 }
 

@@ -4,12 +4,15 @@
 
 #[path = "../blackbox/mod.rs"]
 mod blackbox;
+#[path = "../support/fake_stripe/mod.rs"]
+mod fake_stripe;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
 mod apply;
 mod events;
 mod explain;
+mod fetching;
 mod files;
 mod imports;
 mod mails;

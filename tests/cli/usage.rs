@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 26] = [
     "",
     "serve",
     "demo",
@@ -14,6 +14,9 @@ const COMMANDS: [&str; 23] = [
     "events list",
     "events show",
     "events replay",
+    "sync",
+    "backfill",
+    "fetch",
     "clicks import",
     "import",
     "explain",

@@ -38,8 +38,11 @@ fn merchant(count: u32) -> Merchant {
     for number in 0..count {
         let at = hour(0) - TimeDelta::minutes(i64::from(count - number));
         let customer = format!("cus_{number}");
-        let mut told =
-            vec![invoice_paid(number, &customer, &json!({"partner_key": "acme"})), charge(number, &customer), invoice_payment(number)];
+        let mut told = vec![
+            invoice_paid(number, &customer, &json!({"partner_key": "acme"})),
+            charge(number, &customer),
+            invoice_payment(number),
+        ];
         if number % 10 == 0 {
             told.push(refund(number, 10_000));
         }
@@ -88,9 +91,8 @@ impl Filling {
         let backfill = begin(world, &asked()).await.unwrap();
         let (backfiller, asking) = (self.backfiller.clone(), self.asking.clone());
         let (workspace, id) = (world.workspace, backfill.backfill_id.clone());
-        let run = tokio::spawn(async move {
-            backfiller.run(&asking, workspace, &id, Arc::new(|_: &_| {})).await.map(drop)
-        });
+        let run =
+            tokio::spawn(async move { backfiller.run(&asking, workspace, &id, Arc::new(|_: &_| {})).await.map(drop) });
         tokio::task::block_in_place(|| self.fake.until_held(1));
         run.abort();
         assert!(run.await.unwrap_err().is_cancelled());
@@ -141,6 +143,8 @@ async fn history_comes_once(world: &World) {
     assert_eq!(outcome.kinds.len(), KINDS.len());
     let requests = filling.fake.books().requests.len();
     assert_eq!(usize::try_from(outcome.backfill.calls).unwrap(), requests);
+    // A refund counts an hour after it was made.
+    world.clock.advance(TimeDelta::hours(1));
     world.work().await;
     assert_eq!(world.balance().await, 225 * 2_000);
     // Once more: the same events.
@@ -213,7 +217,8 @@ async fn what_cannot_be_read_is_parked(world: &World) {
 async fn an_object_that_is_gone_is_no_end(world: &World) {
     let filling = Filling::of(world, merchant(350));
     let backfill = filling.killed(world, "GET /v1/invoices", 2).await;
-    let read_to = if world.count("SELECT objects FROM backfill_kinds WHERE kind = 'invoice'").await == 100 { 250 } else { 150 };
+    let read_to =
+        if world.count("SELECT objects FROM backfill_kinds WHERE kind = 'invoice'").await == 100 { 250 } else { 150 };
     assert!(filling.fake.books().merchant().delete(Kind::Invoice, &format!("in_{read_to}")));
     let outcome = filling.run(world, &backfill).await.unwrap();
     assert_eq!(outcome.backfill.status(), "done", "{outcome:?}");
@@ -257,11 +262,16 @@ async fn long_invoices_come_whole(world: &World) {
     assert_eq!(objects(&outcome, "invoice"), (1, 1, 0, true));
     assert_eq!(filling.fake.books().count("GET /v1/invoices/in_0/lines"), 3);
     let mut tx = world.db.read().await.unwrap();
-    let shown = commission_bridge::store::events::fetched_of(&mut tx, world.workspace, Mode::Live, "in_0").await.unwrap();
+    let shown =
+        commission_bridge::store::events::fetched_of(&mut tx, world.workspace, Mode::Live, "in_0").await.unwrap();
     let body = commission_bridge::intake::payload::unpack(&shown[0].payload, shown[0].payload_codec).unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
-    let mut ids: Vec<&str> =
-        body["data"]["object"]["lines"]["data"].as_array().unwrap().iter().map(|line| line["id"].as_str().unwrap()).collect();
+    let mut ids: Vec<&str> = body["data"]["object"]["lines"]["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["id"].as_str().unwrap())
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 230);
@@ -305,7 +315,9 @@ async fn history_asks_what_it_cannot_tell(world: &World) {
         event["data"]["object"]["status_transitions"]["paid_at"] = at.timestamp().into();
         event
     };
-    merchant.tell(&made(invoice_paid(1, "cus_1", &json!({})), at));
+    let mut invoice = made(invoice_paid(1, "cus_1", &json!({})), at);
+    invoice["data"]["object"]["parent"]["subscription_details"]["metadata"] = json!({"note": "call them"});
+    merchant.tell(&invoice);
     merchant.put(
         Kind::Subscription,
         json!({"id": "sub_cus_1", "object": "subscription", "customer": "cus_1", "livemode": true, "status": "active",
@@ -342,12 +354,8 @@ async fn history_asks_what_it_cannot_tell(world: &World) {
 
 async fn single_objects_bring_what_ties_them(world: &World) {
     let filling = Filling::of(world, merchant(12));
-    let into = Destination {
-        db: world.db.clone(),
-        inbox: world.inbox.clone(),
-        workspace: world.workspace,
-        mode: Mode::Live,
-    };
+    let into =
+        Destination { db: world.db.clone(), inbox: world.inbox.clone(), workspace: world.workspace, mode: Mode::Live };
     let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
     let asked = ids(&["in_3", "re_10", "tr_1", "in_nowhere"]);
     let report = fetch(&into, &filling.asking, &asked, world.now()).await.unwrap();

@@ -26,6 +26,8 @@ mod merchant;
 mod payouts;
 mod plans;
 mod property;
+mod reconcile;
+mod reports;
 mod schema;
 mod statements;
 mod stripe_account;

@@ -16,7 +16,7 @@ use commission_bridge::fx::{ECB, ecb};
 use commission_bridge::http::{App, Settings, document};
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::store::api_keys::Role;
-use commission_bridge::store::{Db, Engine, Inner, Mode};
+use commission_bridge::store::{Db, Engine, Inner, Mode, Urgency, backfills, syncs};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::Service as _;
@@ -320,6 +320,23 @@ async fn no_request_reads_a_whole_table(world: &World) {
     let rates = ecb::read(b"Date,USD\n2026-10-30,1.1572\n").unwrap();
     fx::import(&mut session, &rates, ECB).await.unwrap();
     session.commit().await.unwrap();
+
+    let mut tx = world.db.write(Urgency::Now).await.unwrap();
+    for number in 0..2 {
+        syncs::begin(&mut tx, world.workspace, Mode::Live, &format!("sync_{number}"), world.now()).await.unwrap();
+        let new = backfills::New {
+            backfill_id: &format!("bf_{number}"),
+            mode: Mode::Live,
+            since: world.now() - chrono::TimeDelta::days(1),
+            until: world.now(),
+            kinds: &["invoice", "charge"],
+            author: "test",
+            now: world.now(),
+        };
+        backfills::insert(&mut tx, world.workspace, &new).await.unwrap();
+        backfills::end(&mut tx, world.workspace, new.backfill_id, backfills::End::Done, world.now()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
 
     let mut api = Api::on(world, &world.db).await;
     for (path, body) in [

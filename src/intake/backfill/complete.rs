@@ -42,12 +42,7 @@ pub async fn invoice(asking: &Asking, object: Box<RawValue>) -> Result<Box<RawVa
 }
 
 /// Appends what a list inside an object does not show.
-async fn rest(
-    asking: &Asking,
-    path: &str,
-    fields: &[(&str, &str)],
-    list: &mut Value,
-) -> Result<(), AskError> {
+async fn rest(asking: &Asking, path: &str, fields: &[(&str, &str)], list: &mut Value) -> Result<(), AskError> {
     loop {
         let last = list["data"].as_array().and_then(|items| items.last()).and_then(|item| item["id"].as_str());
         let last = last.map(str::to_owned);

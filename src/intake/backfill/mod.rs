@@ -231,12 +231,7 @@ pub fn thousandths(backfill: &Backfill, row: &KindRow) -> Option<u64> {
 ///
 /// # Errors
 /// The database's.
-pub async fn waiting(
-    db: &Db,
-    workspace: WorkspaceId,
-    mode: Mode,
-    now: Time,
-) -> Result<Option<Backfill>, StoreError> {
+pub async fn waiting(db: &Db, workspace: WorkspaceId, mode: Mode, now: Time) -> Result<Option<Backfill>, StoreError> {
     let mut tx = db.read().await?;
     Ok(backfills::open(&mut tx, workspace, mode).await?.filter(|backfill| !backfill.is_leased(now)))
 }
