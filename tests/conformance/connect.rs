@@ -71,10 +71,7 @@ async fn events_go_to_the_workspace_of_their_account(world: &World) {
     assert!(world.bring(world.workspace, &of_account(1, "acct_shop")).await.duplicate);
     world.import(&[of_account(2, "acct_shop"), invoice_paid(3, "cus_3", &json!({}))]).await;
     world.work().await;
-    assert_eq!(
-        (world.has(shop, "evt_in_1").await, world.has(world.workspace, "evt_in_1").await),
-        (Some("recorded"), None)
-    );
+    assert_eq!((world.has(shop, "evt_in_1").await, world.has(world.workspace, "evt_in_1").await), (Some("recorded"), None));
     assert_eq!((world.has(shop, "evt_in_2").await, world.has(shop, "evt_in_3").await), (Some("recorded"), None));
     assert_eq!(world.payments().await.len(), 1, "only the first workspace's own");
 

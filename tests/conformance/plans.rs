@@ -12,11 +12,12 @@ use axum::body::Body;
 use axum::http::Request;
 use commission_bridge::admin::{Session, fx, keys};
 use commission_bridge::config::Secret;
+use commission_bridge::domain::reconcile::Report;
 use commission_bridge::fx::{ECB, ecb};
 use commission_bridge::http::{App, Settings, document};
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::store::api_keys::Role;
-use commission_bridge::store::{Db, Engine, Inner, Mode, Urgency, backfills, syncs};
+use commission_bridge::store::{Db, Engine, Inner, Mode, Urgency, backfills, reconciliations, syncs};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::Service as _;
@@ -335,6 +336,10 @@ async fn no_request_reads_a_whole_table(world: &World) {
         };
         backfills::insert(&mut tx, world.workspace, &new).await.unwrap();
         backfills::end(&mut tx, world.workspace, new.backfill_id, backfills::End::Done, world.now()).await.unwrap();
+    }
+    for month in ["2026-09", "2026-10"] {
+        let (book, report) = ((world.workspace, Mode::Live), Report::default());
+        reconciliations::put(&mut tx, book, month, &report, world.now()).await.unwrap();
     }
     tx.commit().await.unwrap();
 
