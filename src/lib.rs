@@ -9,6 +9,7 @@
 //! 4. [`payouts`]: a month's batch, its transfers and files, and what became of them; [`imports`]: another tool's
 //!    exports, moving in.
 //! 5. [`statements`]: what partners get to read, frozen and provable; [`mail`]: an outbox, and sending it, each mail once.
+//!    [`reports`]: a month in figures, by partner, link or product.
 //! 6. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
 //! 7. [`connect`]: how a workspace is connected to its Stripe account; [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
 //!
@@ -32,6 +33,8 @@ pub mod mail;
 pub mod paying;
 pub mod payouts;
 pub mod program;
+pub mod reconcile;
+pub mod reports;
 pub mod sample;
 pub mod statements;
 pub mod store;

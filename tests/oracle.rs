@@ -3,6 +3,10 @@
 //!
 //! The merchant is simulated (`commission_bridge::sample`); its books share nothing with the deciding.
 
+#[path = "support/fake_stripe/mod.rs"]
+mod fake_stripe;
+#[path = "oracle/sources.rs"]
+mod sources;
 mod support;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,7 @@ mod fx;
 mod import;
 mod imports;
 mod ledger;
+mod lookups;
 mod mails;
 pub mod openapi;
 mod out;
@@ -24,12 +25,15 @@ mod partner;
 mod pay;
 mod payouts;
 mod read_back;
+mod reconcile;
+mod report;
 mod send;
 mod serve;
 mod statements;
 mod stripe;
 mod sync;
 mod table;
+mod timeline;
 mod verify;
 mod workspace;
 
@@ -93,8 +97,13 @@ enum Command {
     Import(imports::Arguments),
     /// Say why a payment was credited, or was not
     Explain(explain::Arguments),
+    /// Show what became of a customer: subscriptions, payments, refunds
+    Timeline(timeline::Arguments),
     /// Show what each partner has
     Balances(balances::Arguments),
+    /// Report a month by partner, link or product
+    #[command(subcommand)]
+    Report(report::Command),
     /// Export the ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -107,6 +116,9 @@ enum Command {
     /// Look at, prove and send what partners get
     #[command(subcommand)]
     Statements(statements::Command),
+    /// List what Stripe is asked for because no event says it, ask again for what was given up
+    #[command(subcommand)]
+    Lookups(lookups::Command),
     /// List mails, try them again, call them off
     #[command(subcommand)]
     Mails(mails::Command),
@@ -117,6 +129,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Hold a month against Stripe's own objects: every cent, or the objects that differ
+    Reconcile(reconcile::Arguments),
     /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
     #[command(subcommand)]
     Stripe(stripe::Command),
@@ -221,15 +235,19 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Clicks(command) => clicks::run(&config, command).await,
         Command::Import(arguments) => imports::run(&config, &arguments).await,
         Command::Explain(arguments) => explain::run(&config, &arguments).await,
+        Command::Timeline(arguments) => timeline::run(&config, &arguments).await,
         Command::Balances(arguments) => balances::run(&config, &arguments).await,
+        Command::Report(command) => report::run(&config, command).await,
         Command::Ledger(command) => ledger::run(&config, command).await,
         Command::Payouts(command) => payouts::run(&config, command).await,
         Command::Fx(command) => fx::run(&config, command).await,
         Command::Statements(command) => statements::run(&config, command).await,
+        Command::Lookups(command) => lookups::run(&config, command).await,
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,

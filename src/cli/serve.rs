@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
 use crate::mail::worker::Mailer;
 use crate::paying::Paying;
+use crate::reconcile::Nightly;
 use crate::store::{Db, api_keys};
 use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
 use crate::stripe::signature::Secrets;
@@ -146,11 +147,14 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
+    let nightly =
+        Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
     let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
     service.beside(|stop| keeper.run(stop));
+    service.beside(|stop| nightly.run(stop));
     if let Some(rates) = rates {
         service.beside(|stop| async move { rates.run(stop).await });
     }
@@ -209,7 +213,9 @@ fn welcome(url: &str, no_secret: bool, token: Option<&str>) -> String {
     let link = link.unwrap_or_default();
     format!(
         "commission-bridge serves workspace `default`.\n\n\
-         1. In Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
+         1. Connect it to Stripe: this makes the webhook endpoint and keeps its secret:\n\n       \
+         STRIPE_API_KEY=rk_live_… PUBLIC_URL={url} commission-bridge stripe connect\n\n   \
+         Or, by hand, in Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
          {url}/webhooks/stripe/default\n\n   \
          and these events:\n\n{events}\n   \
          To pay partners by Stripe, add another with the same URL for events of connected accounts, and these:\n\n       \

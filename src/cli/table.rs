@@ -124,6 +124,11 @@ impl Rows {
         self.rows.push(Vec::from(cells));
     }
 
+    /// One more row of as many cells as there are columns.
+    pub fn row_of(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
     /// Prints them.
     pub fn print(self) {
         let is_terminal = std::io::stdout().is_terminal();

@@ -171,6 +171,9 @@ pub struct InvoiceFact {
     /// `status_transitions.paid_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Time>,
+    /// `status_transitions.voided_at` of an invoice that was fetched; an event that tells of it has a time of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voided_at: Option<Time>,
     /// `payment_intent` where the shape has it, and those of an included `payments` list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub intents: Vec<String>,

@@ -147,9 +147,9 @@ impl Ours {
 
     /// Looks an object up.
     pub fn find(&mut self, theirs: &Theirs) -> Found {
-        match self.amounts.get(&(theirs.kind, theirs.id.clone())) {
-            Some(amount) if *amount == theirs.amount => Found::Same,
-            Some(amount) => Found::Other(*amount),
+        match self.amounts.get(&(theirs.kind, theirs.id.clone())).copied() {
+            Some(amount) if amount == theirs.amount => Found::Same,
+            Some(amount) => Found::Other(amount),
             // Its money is known by what it paid.
             None if theirs.kind == Kind::Charge && self.linked.contains(&theirs.id) => Found::Same,
             None if theirs.kind == Kind::Refund && self.is_in_a_figure(theirs) => Found::Same,
@@ -269,7 +269,7 @@ pub struct Money {
     pub refused: BTreeMap<String, i64>,
     /// Of payments that are not settled yet.
     pub unsettled: i64,
-    /// What Stripe has more than is known here; negative where it has less.
+    /// What Stripe has more than is known here.
     pub differing: i64,
     /// Given back by the month's refunds, as Stripe says.
     pub refunded: i64,

@@ -109,6 +109,7 @@ impl Story {
             subscription_metadata: Metadata::new(),
             promotion_codes: vec![],
             lines: vec![line],
+            voided_at: None,
             hidden_discounts: false,
             unseen_lines: 0,
             failed: None,

@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::{App, Problem};
-use crate::store::{Mode, syncs, workspaces};
+use crate::store::{Mode, StoreError, reconciliations, syncs, workspaces};
 
 /// The process answers.
 pub(super) async fn healthz() -> &'static str {
@@ -54,6 +54,9 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         let _ = writeln!(text, "commission_bridge_clicks_total{{result=\"{result}\"}} {count}");
     }
     polled(&app, &mut text).await;
+    if let Err(error) = unreconciled(&app, &mut text).await {
+        tracing::warn!(%error, "what comparing with Stripe came to is not among the metrics");
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
@@ -84,4 +87,37 @@ async fn polled(app: &App, text: &mut String) {
                 writeln!(text, "commission_bridge_polled_timestamp_seconds{{mode=\"{mode}\"}} {}", oldest.timestamp());
         }
     }
+}
+
+/// What comparing each book's newest month with Stripe came to.
+async fn unreconciled(app: &App, text: &mut String) -> Result<(), StoreError> {
+    let (mut objects, mut amounts, mut ages) = (String::new(), String::new(), String::new());
+    let mut tx = app.db.read().await?;
+    for (workspace, key) in workspaces::all(&mut tx).await? {
+        for mode in Mode::ALL {
+            let Some(newest) = reconciliations::newest(&mut tx, (workspace, mode)).await? else { continue };
+            let of = format!("workspace=\"{key}\",mode=\"{mode}\"");
+            let age = (app.clock.now() - newest.checked_at()).num_seconds();
+            let _ = writeln!(objects, "commission_bridge_unreconciled_objects{{{of}}} {}", newest.differing);
+            let _ = writeln!(ages, "commission_bridge_reconciled_age_seconds{{{of}}} {age}");
+            for (currency, gap) in newest.report()?.gaps() {
+                let _ = writeln!(
+                    amounts,
+                    "commission_bridge_unreconciled_minor_units{{{of},currency=\"{currency}\"}} {gap}"
+                );
+            }
+        }
+    }
+    tx.rollback().await?;
+    for (name, help, lines) in [
+        ("unreconciled_objects", "Objects of the newest month that differ from Stripe's.", objects),
+        ("unreconciled_minor_units", "By how much their amounts differ, minor units.", amounts),
+        ("reconciled_age_seconds", "How long ago that was compared.", ages),
+    ] {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "# HELP commission_bridge_{name} {help}\n# TYPE commission_bridge_{name} gauge");
+            text.push_str(&lines);
+        }
+    }
+    Ok(())
 }

@@ -32,9 +32,11 @@ use super::{App, Problem, tracking, v1};
         (name = "partners", description = "Who earns: partners, their enrollments, groups and promotion codes"),
         (name = "evidence", description = "What ties customers to partners: links, clicks, leads"),
         (name = "ledger", description = "What was decided and booked: customers, payments, entries, balances"),
+        (name = "reports", description = "What became of customers, and months in figures"),
         (name = "review", description = "What people decide: rejections, attributions by hand, adjustments"),
         (name = "payouts", description = "A month's batch, from the close to the bank"),
         (name = "events", description = "What Stripe said, and what became of it"),
+        (name = "stripe", description = "How a book is connected to Stripe, and whether nothing is missing"),
         (name = "administration", description = "API keys, audit log, imports"),
     )
 )]

@@ -13,6 +13,7 @@ pub mod record;
 pub mod resettle;
 pub mod settle;
 pub mod simulate;
+pub mod timeline;
 pub mod verify;
 
 use crate::clock::Clock;

@@ -1,7 +1,11 @@
 //! Links: addresses of the bridge's own that lead to the merchant's pages and record a click on the way.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
+use super::rows::Column::Text;
+use super::rows::Rows;
 use super::{StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::domain::terms::Status;
@@ -142,4 +146,17 @@ pub async fn page(
         }
     });
     Ok(rows.into_iter().map(Link::from).collect())
+}
+
+/// Links by their ids; unknown ones are left out.
+pub async fn by_ids(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Link>, StoreError> {
+    let text = "SELECT l.link_id, l.link, l.partner_key, l.program_key, l.target, l.status, l.created_at
+                FROM v CROSS JOIN links l
+                WHERE l.workspace_id = $1 AND l.link_id = v.link_id";
+    let rows: Vec<Row> = Rows::texts(&[("link_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(rows.into_iter().map(|row| (row.link_id.clone(), Link::from(row))).collect())
 }

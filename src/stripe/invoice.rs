@@ -74,6 +74,7 @@ struct Amount {
 #[serde(default)]
 struct Transitions {
     paid_at: Seconds,
+    voided_at: Seconds,
 }
 
 #[derive(Default, Deserialize)]
@@ -112,6 +113,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         .or(legacy.subscription.id())
         .or_else(|| lines.iter().find_map(|line| line.subscription.clone()));
 
+    let transitions = invoice.status_transitions.or_empty();
     let fact = InvoiceFact {
         id: invoice.id.required()?,
         customer: invoice.customer.id().or(invoice.customer_account.id()),
@@ -126,7 +128,8 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         paid_on_stripe: amounts.paid_on_stripe,
         paid_off_stripe: amounts.paid_off_stripe,
         created: invoice.created.0,
-        paid_at: invoice.status_transitions.or_empty().paid_at.0,
+        paid_at: transitions.paid_at.0,
+        voided_at: transitions.voided_at.0.filter(|_| event_type == "fetched.invoice"),
         intents,
         charges,
         metadata: invoice.metadata.0,

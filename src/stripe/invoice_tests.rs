@@ -40,6 +40,7 @@ fn expected() -> InvoiceFact {
             period_end: Some(at(T - 60 + 2_592_000)),
             metadata: metadata(&[("partner_key", "acme")]),
         }],
+        voided_at: None,
         hidden_discounts: false,
         unseen_lines: 0,
         failed: None,
@@ -245,5 +246,5 @@ fn a_failed_attempt_says_which_and_when_the_next_is() {
     let event = altered("invoice.payment_failed.new", &json!({"attempt_count": 2, "next_payment_attempt": T + 86_400}));
     let failed = only!(Invoice, event).failed.unwrap();
     assert_eq!((failed.attempt, failed.next_at), (Some(2), Some(at(T + 86_400))));
-    assert_eq!(only!(Invoice, fixture("invoice.paid.manual.new")).failed, None);
+    assert_eq!(only!(Invoice, fixture("invoice.paid.new")).failed, None);
 }

@@ -19,6 +19,7 @@ mod mails;
 mod money;
 mod months;
 mod proof;
+mod reports;
 mod statements;
 mod usage;
 

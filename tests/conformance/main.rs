@@ -26,6 +26,8 @@ mod merchant;
 mod payouts;
 mod plans;
 mod property;
+mod reconcile;
+mod reports;
 mod schema;
 mod statements;
 mod stripe_account;
@@ -34,6 +36,7 @@ mod tiers;
 mod transfer_events;
 mod transfers;
 mod verify;
+mod ways_in;
 mod worker;
 
 /// Makes every named test run on both engines.

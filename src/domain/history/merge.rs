@@ -330,7 +330,14 @@ impl Objects {
         match fact.status {
             InvoiceStatus::Open => {}
             InvoiceStatus::Paid => first(&mut invoice.first_paid, stamp),
-            InvoiceStatus::Void => first(&mut invoice.voided, stamp),
+            InvoiceStatus::Void => {
+                let voided = fact.voided_at.unwrap_or(stamp.created);
+                first(&mut invoice.voided, &Stamp { created: voided, event_id: stamp.event_id.clone() });
+                // What was fetched shows both: that it was paid, and that it was voided afterwards.
+                if let (Some(_), Some(paid_at)) = (fact.voided_at, fact.paid_at) {
+                    first(&mut invoice.first_paid, &Stamp { created: paid_at, event_id: stamp.event_id.clone() });
+                }
+            }
         }
         invoice.intents.extend(fact.intents.iter().cloned());
         invoice.charges.extend(fact.charges.iter().cloned());

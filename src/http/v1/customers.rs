@@ -13,6 +13,8 @@ use super::super::body::{At, object};
 use super::super::query::{self, List, Page, Query};
 use super::super::{App, Problem};
 use super::payments::Book;
+use crate::ledger::Ledger;
+use crate::ledger::timeline::{MomentShape, Told, of_reference};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, payments, refs};
 
 /// Who pays the merchant: a Stripe customer, several that share a customer key, or the guest of one payment.
@@ -143,5 +145,37 @@ pub(super) async fn get(
     match found.first() {
         Some(customer) => object(StatusCode::OK, customer),
         None => Err(Problem::not_found(format!("there is no customer {name:?} in the {mode} book"))),
+    }
+}
+
+/// What became of a customer
+///
+/// Subscriptions started, changed and ended, payments failed, made and taken back, in order of time: all of it.
+#[utoipa::path(
+    get, path = "/v1/customers/{customer}/timeline", tag = "reports", operation_id = "get_timeline",
+    params(
+        ("customer" = String, Path, description = "`cust_…`, `cus_…` or the merchant's own key", example = "cus_1"),
+        Book
+    ),
+    responses((status = 200, description = "The timeline", body = List<MomentShape>))
+)]
+pub(super) async fn timeline(
+    State(app): State<App>,
+    caller: Caller,
+    At(name): At<String>,
+    Query(book): Query<Book>,
+) -> Result<Json<List<MomentShape>>, Problem> {
+    let mode = caller.book(query::mode(book.mode.as_deref())?)?;
+    let ledger = Ledger { db: app.db.clone(), clock: app.clock.clone(), ids: app.ids.clone() };
+    match of_reference(&ledger, caller.workspace(), mode, &name).await? {
+        Told::Moments(_, moments) => {
+            let data = moments.iter().map(MomentShape::from).collect();
+            Ok(Json(List { object: "list", data, has_more: false }))
+        }
+        Told::Unknown => Err(Problem::not_found(format!("there is no customer {name:?} in the {mode} book"))),
+        Told::Unreadable(reason) => {
+            tracing::error!(%reason, "a timeline could not be told");
+            Err(Problem::internal())
+        }
     }
 }

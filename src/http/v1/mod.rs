@@ -24,6 +24,8 @@ mod partners;
 mod payments;
 mod payouts;
 mod programs;
+mod reconciliations;
+mod reports;
 mod reviews;
 mod shapes;
 mod simulate;
@@ -107,6 +109,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(codes::list, codes::give))
         .routes(routes!(customers::get))
         .routes(routes!(customers::list))
+        .routes(routes!(customers::timeline))
         .routes(routes!(enrollments::list, enrollments::enroll))
         .routes(routes!(entries::list))
         .routes(routes!(events::get))
@@ -143,6 +146,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(programs::list, programs::create))
         .routes(routes!(programs::version))
         .routes(routes!(programs::versions, programs::publish))
+        .routes(routes!(reconciliations::list, reconciliations::compare))
+        .routes(routes!(reports::links))
+        .routes(routes!(reports::partners))
+        .routes(routes!(reports::products))
         .routes(routes!(reviews::attribute_customer))
         .routes(routes!(reviews::attribute_payment))
         .routes(routes!(reviews::reject))

@@ -64,6 +64,14 @@ pub(super) struct Decision {
     partner_key: Option<String>,
     program: Option<String>,
     version: Option<i64>,
+    /// By what evidence the partner was credited, for this payment or the one that won its customer: `manual`,
+    /// `partner_key`, `click_id`, `promotion_code`, `customer_key` or `email`.
+    #[schema(example = "click_id")]
+    evidence_kind: Option<String>,
+    /// The key, click id or code; an e-mail is not kept.
+    evidence: Option<String>,
+    /// The link that was clicked, `lnk_…`.
+    link_id: Option<String>,
     /// Owed, minor units.
     amount: i64,
     decided_at: DateTime<Utc>,
@@ -84,6 +92,9 @@ impl TryFrom<payments::Payment> for Payment {
                 partner_key: payment.partner_key,
                 program: payment.program_key,
                 version: payment.version,
+                evidence_kind: payment.evidence_kind,
+                evidence: payment.evidence,
+                link_id: payment.link_id,
                 amount: payment.amount,
             },
             payment_id: payment.payment_id,

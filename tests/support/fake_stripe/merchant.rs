@@ -8,6 +8,7 @@ use commission_bridge::sample::{Event, Shape, render, render_all};
 use commission_bridge::stripe::event::is_understood;
 use serde_json::{Value, json};
 
+use super::expand::Wanted;
 use super::kinds::{ALL, Kind};
 use super::large::Large;
 use super::shelf::Shelf;
@@ -118,6 +119,15 @@ impl Merchant {
     /// The ids of all objects of a kind, the oldest first.
     pub fn ids(&self, kind: Kind) -> Vec<String> {
         self.shelf(kind).ids()
+    }
+
+    /// All that a list of the API (`/invoices`) shows with this expanded, without asking over HTTP.
+    pub fn listed(&self, path: &str, expanded: &[&str]) -> Vec<Value> {
+        let kind = ALL.iter().find(|about| about.path == path.trim_start_matches('/')).unwrap().kind;
+        let paths: Vec<String> = expanded.iter().map(|path| (*path).to_owned()).collect();
+        let wanted = Wanted::read(kind, &paths, false).unwrap_or_else(|refused| panic!("{}", refused.body));
+        let objects = self.ids(kind).into_iter().filter_map(|id| self.get(kind, &id));
+        objects.map(|object| self.show(kind, object, &wanted)).collect()
     }
 
     /// How many objects of a kind there are.
