@@ -69,7 +69,10 @@ impl Fetching {
 
     async fn keep_polling(&self) {
         let (mut nap, mut is_first) = (FIRST, true);
-        while self.polls {
+        if !self.polls {
+            return;
+        }
+        loop {
             tokio::time::sleep(nap).await;
             if let Err(error) = self.poll_due(is_first).await {
                 tracing::error!(%error, "polling failed; trying again soon");

@@ -20,10 +20,10 @@ use crate::intake::Inbox;
 use crate::intake::asking::Asking;
 use crate::intake::backfill::{Backfiller, Outcome, Told, parse_kind, thousandths};
 use crate::intake::patience::Patience;
+use crate::store::Urgency;
 use crate::store::backfills::{self, Backfill, KindRow};
 use crate::store::parked_objects::{self, Parked};
 use crate::store::questions::{self, Question};
-use crate::store::Urgency;
 use crate::stripe_api::Api;
 
 /// So many questions are asked one by one on a terminal; more are answered by command.
@@ -47,6 +47,7 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 struct Begin {
     /// Objects made since this day [default: go on with the backfill that is not done]
     #[arg(long, value_name = "DAY")]
