@@ -28,7 +28,7 @@ fn reports_are_read(home: &Home) {
     for by in ["partners", "links", "products"] {
         let (status, report) = get(&server, &key, &format!("/v1/reports/{by}?month=2025-02"));
         assert_eq!(status, 200, "{report}");
-        assert_eq!(report, home.json(&format!("report {by} --month 2025-02 --mode live --json")));
+        assert_eq!(report, home.json(&format!("report {by} --month 2025-02 --mode live")));
         assert_eq!((&report["by"], &report["month"]), (&json!(by), &json!("2025-02")));
     }
     let (_, report) = get(&server, &key, "/v1/reports/partners?month=2025-02");
@@ -43,7 +43,7 @@ fn timelines_are_read(home: &Home) {
     let (server, key) = open(home);
     let (status, told) = get(&server, &key, "/v1/customers/cus_1/timeline");
     assert_eq!(status, 200, "{told}");
-    assert_eq!(told["data"], home.json("timeline in_1 --mode live --json")["moments"]);
+    assert_eq!(told["data"], home.json("timeline in_1 --mode live")["moments"]);
     let words: Vec<&str> = told["data"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(words, ["paid", "paid", "refunded", "paid", "refunded"]);
     let (status, problem) = get(&server, &key, "/v1/customers/cus_99/timeline");
