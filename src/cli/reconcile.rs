@@ -28,7 +28,7 @@ const SHOWN: usize = 50;
 /// refused for a reason or not settled yet, or the objects that differ are named. Exit code 1 where something differs.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  commission-bridge reconcile --month 2026-10\n  commission-bridge reconcile --month 2026-10 --fetch"
+    after_help = "Example:\n  commission-bridge reconcile --month 2026-10\n  commission-bridge reconcile --month 2026-10 --fetch"
 )]
 pub struct Arguments {
     /// The month, in the workspace's time zone

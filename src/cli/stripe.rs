@@ -18,7 +18,7 @@ use crate::store::stripe_endpoints::Endpoint;
 pub enum Command {
     /// Check the key and make the webhook endpoint: what is there already is kept, or brought up to date
     #[command(
-        after_help = "Examples:\n  STRIPE_API_KEY=rk_live_… PUBLIC_URL=https://bridge.example.com commission-bridge stripe \
+        after_help = "Example:\n  STRIPE_API_KEY=rk_live_… PUBLIC_URL=https://bridge.example.com commission-bridge stripe \
                       connect\n  commission-bridge stripe connect --mode test --url https://bridge.example.com --connected"
     )]
     Connect(Connect),

@@ -30,6 +30,11 @@ const COMMANDS: [&str; 26] = [
     "payouts export",
     "partner onboard",
     "verify",
+    "reconcile",
+    "stripe connect",
+    "stripe status",
+    "stripe rotate-secret",
+    "stripe disconnect",
     "doctor",
     "api-key create",
 ];
@@ -44,7 +49,7 @@ fn every_command_helps_with_an_example() {
         assert!(said.stdout.contains("Example:\n") || command.is_empty(), "{command}");
         assert_eq!(said.stderr, "");
     }
-    for group in ["events", "clicks", "ledger", "payouts", "api-key", "workspace"] {
+    for group in ["events", "clicks", "ledger", "payouts", "stripe", "api-key", "workspace"] {
         home.run(&format!("{group} --help"));
     }
     assert!(!home.path("ledger.db").exists(), "help opens no database");
