@@ -67,7 +67,19 @@ fn sample(path: &str, name: &str) -> &'static str {
 fn id_of(object: &Value) -> String {
     let kind = object["object"].as_str().unwrap_or("entry");
     let named = format!("{}_id", kind.trim_end_matches("_line"));
-    let id = ["id", named.as_str(), kind, "audit_id", "key_id", "secret_id", "entry_id", "key", "version", "month", "currency"];
+    let id = [
+        "id",
+        named.as_str(),
+        kind,
+        "audit_id",
+        "key_id",
+        "secret_id",
+        "entry_id",
+        "key",
+        "version",
+        "month",
+        "currency",
+    ];
     let id = id.into_iter().map(|field| &object[field]).find(|value| value.is_string() || value.is_number());
     let id = id.unwrap_or_else(|| panic!("which field names {object}?"));
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
