@@ -66,9 +66,8 @@ impl World {
     async fn compare(&self, told: &Told) -> Vec<(Month, Report)> {
         let reconciler = self.reconciler(&told.fake);
         let moments = told.events.iter().filter_map(|event| event["created"].as_i64());
-        let months: BTreeSet<Month> = moments
-            .map(|at| Month::containing(chrono::DateTime::from_timestamp(at, 0).unwrap(), Tz::UTC))
-            .collect();
+        let months: BTreeSet<Month> =
+            moments.map(|at| Month::containing(chrono::DateTime::from_timestamp(at, 0).unwrap(), Tz::UTC)).collect();
         let mut reports = Vec::new();
         for month in months {
             let report = reconciler.run(month).await.unwrap();
@@ -136,7 +135,8 @@ async fn what_stripe_does_not_have_is_named(world: &World) {
         for (kind, compared) in [(Kind::Invoice, Compared::Invoice), (Kind::Refund, Compared::Refund)] {
             let paid = |id: &String| {
                 let object = merchant.get(kind, id).unwrap();
-                object["status"] == "paid" && object["amount_paid"].as_i64() > Some(0) || object["status"] == "succeeded"
+                object["status"] == "paid" && object["amount_paid"].as_i64() > Some(0)
+                    || object["status"] == "succeeded"
             };
             let id = merchant.ids(kind).into_iter().find(paid).unwrap();
             merchant.delete(kind, &id);
@@ -152,9 +152,8 @@ async fn other_amounts_are_named(world: &World) {
     let told = told(world, 14);
     world.hear(&told, |_| true).await;
     let charges = told.fake.books().merchant().ids(Kind::Charge);
-    let is_captured = |id: &String| {
-        told.fake.books().merchant().get(Kind::Charge, id).unwrap()["amount_captured"].as_i64() > Some(0)
-    };
+    let is_captured =
+        |id: &String| told.fake.books().merchant().get(Kind::Charge, id).unwrap()["amount_captured"].as_i64() > Some(0);
     let charge = charges.into_iter().find(is_captured).unwrap();
     told.fake.books().merchant().change(Kind::Charge, &charge, |object| {
         object["amount_captured"] = json!(object["amount_captured"].as_i64().unwrap() + 7);

@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use commission_bridge::admin::backfills::{self as desk, Asked};
 use commission_bridge::domain::Time;
+use commission_bridge::domain::calendar::Month;
+use commission_bridge::domain::reconcile::{Kind as Compared, Why};
 use commission_bridge::intake::Incoming;
 use commission_bridge::intake::asking::Asking;
 use commission_bridge::intake::backfill::Backfiller;
+use commission_bridge::intake::fetch::{Destination, fetch};
 use commission_bridge::intake::patience::Patience;
 use commission_bridge::intake::poll::Poller;
 use commission_bridge::lookups::LookUps;
+use commission_bridge::reconcile::Reconciler;
 use commission_bridge::sample::event::{Event, Kind, Object};
 use commission_bridge::sample::random::Random;
 use commission_bridge::sample::{Business, Options, Shape, business, render_all};
@@ -20,10 +25,10 @@ use commission_bridge::store::Mode;
 use commission_bridge::store::events::Source;
 use commission_bridge::stripe::fetched::{self, state};
 use commission_bridge::stripe_api::{Api, Keys, Options as Calls};
-use serde_json::json;
 use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 
-use crate::fake_stripe::{FakeStripe, Faults, LIVE_KEY, Merchant};
+use crate::fake_stripe::{FakeStripe, Faults, Kind as Listed, LIVE_KEY, Merchant};
 use crate::harness::World;
 use crate::property::{agrees, by_reference, proven, seeds};
 
@@ -32,6 +37,7 @@ crate::on_both_engines!(
     every_way_in_leads_to_the_same_ledger,
     trouble_on_the_way_changes_nothing,
     sales_go_on_while_history_is_read,
+    what_never_came_is_named_and_fetched,
 );
 
 /// So often time goes on, and Stripe is polled: within its thirty days.
@@ -66,6 +72,23 @@ const PERFECT: Way = Way {
     meanwhile: 0,
 };
 
+/// Objects of which nothing ever comes: Stripe told of them, and keeps the events no more.
+#[derive(Debug, Clone, Default)]
+struct Withheld {
+    ids: BTreeSet<String>,
+    /// The charge whose figure would tell of its refund.
+    figure_of: Option<String>,
+}
+
+impl Withheld {
+    fn is_told_by(&self, body: &Value) -> bool {
+        let object = &body["data"]["object"];
+        let id = object["id"].as_str().unwrap_or_default();
+        let is_figure = self.figure_of.as_deref() == Some(id) && object["amount_refunded"].as_i64() > Some(0);
+        self.ids.contains(id) || is_figure
+    }
+}
+
 /// What became of each payment: by its references, why, whose, and what is owed to whom for what.
 type Ledger = BTreeMap<BTreeSet<String>, (String, Option<String>, BTreeMap<(String, String, String), i64>)>;
 
@@ -79,6 +102,7 @@ struct Twin {
     asking: Asking,
     api: Api,
     lookups: LookUps,
+    withheld: Withheld,
 }
 
 fn small(seed: u64) -> Business {
@@ -105,6 +129,7 @@ impl Twin {
             asking: Asking::new(api, Patience::by_hand(clock)),
             api: Api::new(LIVE_KEY, &calls).unwrap(),
             lookups: LookUps::new(world.ledger.clone(), inbox),
+            withheld: Withheld::default(),
         }
     }
 
@@ -113,7 +138,7 @@ impl Twin {
         let mut deliveries = Vec::new();
         for event in &self.business.events {
             for body in render_all(event, Shape::New) {
-                if !self.random.chance(way.delivered) {
+                if self.withheld.is_told_by(&body) || !self.random.chance(way.delivered) {
                     continue;
                 }
                 for _ in 0..=usize::from(self.random.chance(way.repeated)) {
@@ -146,7 +171,7 @@ impl Twin {
             world.clock.advance(now - world.now());
             let due = self.business.events[happened..until].iter().take_while(|event| event.at <= now).count();
             for event in &self.business.events[happened..happened + due] {
-                self.fake.books().merchant().happen(event);
+                self.happen(event);
             }
             happened += due;
             let due = deliveries[arrived..].iter().take_while(|(at, _)| *at <= now).count();
@@ -174,6 +199,14 @@ impl Twin {
         }
         world.work().await;
         self.ledger(world).await
+    }
+
+    fn happen(&self, event: &Event) {
+        let mut books = self.fake.books();
+        books.merchant().happen(event);
+        for body in render_all(event, Shape::New).iter().filter(|body| self.withheld.is_told_by(body)) {
+            books.merchant().delete(Listed::Event, body["id"].as_str().unwrap());
+        }
     }
 
     async fn deliver(&self, world: &World, bodies: &[(Time, Vec<u8>)]) {
@@ -250,6 +283,24 @@ impl Twin {
         }
     }
 
+    /// What differs from Stripe in all months, in which all the money adds up.
+    async fn reconcile(&self, world: &World) -> Vec<(Compared, String, Why)> {
+        let book = (world.workspace, Mode::Live);
+        let asking = self.asking.clone();
+        let reconciler = Reconciler { db: world.db.clone(), clock: world.clock.clone(), book, asking };
+        let (mut month, mut named) = (Month::containing(self.business.events[0].at, Tz::Europe__Berlin), Vec::new());
+        while month.start(Tz::Europe__Berlin) < world.now() {
+            let report = reconciler.run(month).await.unwrap();
+            for money in report.currencies.values() {
+                let refused: i64 = money.refused.values().sum();
+                assert_eq!(money.stripe, money.credited + refused + money.unsettled + money.differing, "{report:#?}");
+            }
+            named.extend(report.differences.into_iter().map(|one| (one.kind, one.id, one.why)));
+            month = month.next();
+        }
+        named
+    }
+
     async fn ledger(&self, world: &World) -> Ledger {
         let mut owed: BTreeMap<String, BTreeMap<(String, String, String), i64>> = BTreeMap::new();
         for booked in world.entries().await {
@@ -289,6 +340,7 @@ async fn came(world: &World, name: &str, seed: u64, way: Way) -> Ledger {
         looked_up.iter().filter(|(references, became)| ledger.get(*references) != Some(became)).collect();
     assert!(changed.is_empty() && looked_up.len() == ledger.len(), "{name}, seed {seed}: {changed:#?}");
     agrees(&world, &twin.business.books, &format!("{name}, seed {seed}, looked up")).await;
+    assert_eq!(twin.reconcile(&world).await, [], "{name}, seed {seed}");
     ledger
 }
 
@@ -340,5 +392,73 @@ async fn sales_go_on_while_history_is_read(world: &World) {
     for seed in seeds(1) {
         let busy = Way { is_fetched_at_last: true, meanwhile: 3, ..PERFECT };
         came(world, "busy", seed + 30, busy).await;
+    }
+}
+
+/// An object on whose account something is owed, or no more owed, and all that tells of it.
+fn withheld(merchant: &Merchant, ledger: &Ledger, kind: Compared, random: &mut Random) -> (String, Withheld) {
+    let credits = |reference: &str| ledger.iter().any(|(all, became)| all.contains(reference) && became.1.is_some());
+    let objects = |kind: Listed| merchant.ids(kind).into_iter().map(move |id| merchant.get(kind, &id).unwrap());
+    let text = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
+    let is_single = |refund: &Value| {
+        let of_charge = |other: &&Value| other["charge"] == refund["charge"];
+        objects(Listed::Refund).filter(of_charge).count() == 1
+            && !objects(Listed::Dispute).any(|dispute| dispute["charge"] == refund["charge"])
+    };
+    let found: Vec<(String, Withheld)> = match kind {
+        Compared::Invoice => objects(Listed::Invoice)
+            .filter(|invoice| invoice["status"] == "paid" && invoice["amount_paid"].as_i64() > Some(0))
+            .map(|invoice| text(invoice, "id"))
+            .filter(|id| credits(id))
+            .map(|id| (id.clone(), Withheld { ids: [id].into(), figure_of: None }))
+            .collect(),
+        Compared::Refund => objects(Listed::Refund)
+            .filter(|refund| refund["status"] == "succeeded" && credits(&text(refund, "charge")) && is_single(refund))
+            .map(|refund| {
+                let figure_of = Some(text(refund, "charge"));
+                (text(refund, "id"), Withheld { ids: [text(refund, "id")].into(), figure_of })
+            })
+            .collect(),
+        Compared::Dispute => objects(Listed::Dispute)
+            .filter(|dispute| dispute["status"] == "lost" && credits(&text(dispute, "charge")))
+            .map(|dispute| (text(dispute, "id"), Withheld { ids: [text(dispute, "id")].into(), figure_of: None }))
+            .collect(),
+        Compared::Charge => objects(Listed::Session)
+            .filter(|session| session["invoice"].is_null() && credits(&text(session, "id")))
+            .filter_map(|session| {
+                let intent = merchant.get(Listed::Intent, session["payment_intent"].as_str()?)?;
+                let charge = text(intent, "latest_charge");
+                let is_taken = |other: &Value| other["charge"] == charge.as_str();
+                let is_left = !objects(Listed::Refund).any(is_taken) && !objects(Listed::Dispute).any(is_taken);
+                let ids = [text(session, "id"), text(intent, "id"), charge.clone()].into();
+                is_left.then_some((charge, Withheld { ids, figure_of: None }))
+            })
+            .collect(),
+    };
+    assert!(!found.is_empty(), "a business with such an object: {kind:?}");
+    found[random.index(found.len())].clone()
+}
+
+async fn what_never_came_is_named_and_fetched(world: &World) {
+    let mut random = Random::new(77);
+    for (kind, seed) in Compared::ALL.into_iter().zip(41..) {
+        let told = came(world, "told", seed, PERFECT).await;
+        let business = small(seed);
+        let (id, withheld) = withheld(&Merchant::of(&business.events), &told, kind, &mut random);
+        println!("without {id}");
+        let world = world.another(&format!("without-{seed}"), business.events[0].at - TimeDelta::days(1)).await;
+        let mut twin = Twin { withheld, ..Twin::of(&world, business, seed) };
+        let lossy = Way { delivered: 90, repeated: 10, late: 10, is_polled: true, ..PERFECT };
+        assert_ne!(twin.run(&world, lossy).await, told, "it makes a difference");
+        assert_eq!(twin.reconcile(&world).await, [(kind, id.clone(), Why::Missing)]);
+        let (db, inbox) = (world.db.clone(), world.inbox.clone());
+        let into = Destination { db, inbox, workspace: world.workspace, mode: Mode::Live };
+        let fetched = fetch(&into, &twin.asking, &[id], world.now()).await.unwrap();
+        assert_eq!(fetched.problems, []);
+        world.work().await;
+        assert_eq!(twin.reconcile(&world).await, []);
+        assert_same(&told, &twin.ledger(&world).await, &format!("seed {seed}, fetched"));
+        agrees(&world, &twin.business.books, &format!("seed {seed}, fetched")).await;
+        proven(&world).await;
     }
 }
