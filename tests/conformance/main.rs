@@ -36,6 +36,7 @@ mod tiers;
 mod transfer_events;
 mod transfers;
 mod verify;
+mod ways_in;
 mod worker;
 
 /// Makes every named test run on both engines.

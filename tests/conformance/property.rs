@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use commission_bridge::domain::Time;
 use commission_bridge::domain::currency::Currency;
 use commission_bridge::sample::random::Random;
-use commission_bridge::sample::{Business, Options, Shape, business, render_all, stream};
+use commission_bridge::sample::{Books, Business, Options, Shape, business, render_all, stream};
 use commission_bridge::store::entries::Booked;
 use commission_bridge::store::payments::Payment;
 use serde_json::Value;
@@ -44,7 +44,7 @@ const DAYS: i64 = 24 * 20;
 const YEARS: i64 = 24 * 365 * 3;
 
 /// A few seeds; `PROPTEST_CASES` asks for more.
-fn seeds(few: u64) -> std::ops::Range<u64> {
+pub fn seeds(few: u64) -> std::ops::Range<u64> {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     1..1 + cases.unwrap_or(few)
 }
@@ -137,34 +137,39 @@ impl Run {
         assert_eq!(world.entries().await.len(), booked.len(), "nothing is due any more");
     }
 
-    /// The ledger says what the books say: what is owed, who has each payment and why, and what was received.
+    /// The ledger says what the books say.
     async fn agrees(&self, world: &World) {
-        let (now, books) = (world.now(), &self.business.books);
-        let balances = world.balances().await.into_iter();
-        let balances: BTreeMap<(String, Currency), i64> =
-            balances.map(|balance| ((balance.partner, balance.currency), balance.balance)).collect();
-        assert_eq!(without_zeros(balances), without_zeros(books.owed(now)), "seed {}, {now}", self.seed);
-
-        let payments = by_reference(world).await;
-        for expected in books.payments(now) {
-            let got: Vec<&Payment> = expected.refs.iter().filter_map(|reference| payments.get(reference)).collect();
-            let Some(payment) = got.first() else { panic!("seed {}, {now}: no payment {expected:?}", self.seed) };
-            assert!(got.iter().all(|other| other == payment), "several payments: {expected:?} {got:?}");
-            assert_eq!((payment.amount, payment.paid), (expected.amount, expected.paid), "{expected:?} {payment:?}");
-            assert!(expected.partner.is_none() || expected.partner == payment.partner_key, "{expected:?} {payment:?}");
-            assert!(expected.code.is_none_or(|code| code == payment.code), "{expected:?} {payment:?}");
-        }
-        let mut received: BTreeMap<(Option<String>, String, Currency), i64> = BTreeMap::new();
-        for payment in world.payments().await.into_iter().filter(|payment| payment.merged_into.is_none()) {
-            let currency = payment.currency.parse().unwrap();
-            *received.entry((payment.partner_key, payment.code, currency)).or_default() += payment.paid;
-        }
-        let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
-        for ((_, _, currency), paid) in &received {
-            *sums.entry(*currency).or_default() += paid;
-        }
-        assert_eq!(sums, books.received(now), "seed {}, {now}: {received:?}", self.seed);
+        agrees(world, &self.business.books, &format!("seed {}", self.seed)).await;
     }
+}
+
+/// The ledger says what the books say: what is owed, who has each payment and why, and what was received.
+pub async fn agrees(world: &World, books: &Books, what: &str) {
+    let now = world.now();
+    let balances = world.balances().await.into_iter();
+    let balances: BTreeMap<(String, Currency), i64> =
+        balances.map(|balance| ((balance.partner, balance.currency), balance.balance)).collect();
+    assert_eq!(without_zeros(balances), without_zeros(books.owed(now)), "{what}, {now}");
+
+    let payments = by_reference(world).await;
+    for expected in books.payments(now) {
+        let got: Vec<&Payment> = expected.refs.iter().filter_map(|reference| payments.get(reference)).collect();
+        let Some(payment) = got.first() else { panic!("{what}, {now}: no payment {expected:?}") };
+        assert!(got.iter().all(|other| other == payment), "several payments: {expected:?} {got:?}");
+        assert_eq!((payment.amount, payment.paid), (expected.amount, expected.paid), "{expected:?} {payment:?}");
+        assert!(expected.partner.is_none() || expected.partner == payment.partner_key, "{expected:?} {payment:?}");
+        assert!(expected.code.is_none_or(|code| code == payment.code), "{expected:?} {payment:?}");
+    }
+    let mut received: BTreeMap<(Option<String>, String, Currency), i64> = BTreeMap::new();
+    for payment in world.payments().await.into_iter().filter(|payment| payment.merged_into.is_none()) {
+        let currency = payment.currency.parse().unwrap();
+        *received.entry((payment.partner_key, payment.code, currency)).or_default() += payment.paid;
+    }
+    let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
+    for ((_, _, currency), paid) in &received {
+        *sums.entry(*currency).or_default() += paid;
+    }
+    assert_eq!(sums, books.received(now), "{what}, {now}: {received:?}");
 }
 
 fn without_zeros(mut sums: BTreeMap<(String, Currency), i64>) -> BTreeMap<(String, Currency), i64> {
@@ -172,7 +177,7 @@ fn without_zeros(mut sums: BTreeMap<(String, Currency), i64>) -> BTreeMap<(Strin
     sums
 }
 
-async fn by_reference(world: &World) -> HashMap<String, Payment> {
+pub async fn by_reference(world: &World) -> HashMap<String, Payment> {
     let by_id: HashMap<String, Payment> =
         world.payments().await.into_iter().map(|payment| (payment.payment_id.clone(), payment)).collect();
     world.payment_references().await.into_iter().map(|(text, id)| (text, by_id[&id].clone())).collect()
@@ -201,7 +206,7 @@ async fn nothing_is_left_of_what_was_taken_back(world: &World, booked: &[Booked]
     assert!(emptied > 0, "a business with refunds");
 }
 
-async fn proven(world: &World) {
+pub async fn proven(world: &World) {
     let report = world.ledger.verify(world.workspace, |_| {}).await.unwrap();
     assert!(report.is_clean(), "{:#?}", report.differences);
     assert_eq!((report.waiting, report.parked, report.pending, report.failed), (0, 0, 0, 0));
