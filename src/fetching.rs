@@ -69,7 +69,10 @@ impl Fetching {
 
     async fn keep_polling(&self) {
         let (mut nap, mut is_first) = (FIRST, true);
-        while self.polls {
+        if !self.polls {
+            return;
+        }
+        loop {
             tokio::time::sleep(nap).await;
             if let Err(error) = self.poll_due(is_first).await {
                 tracing::error!(%error, "polling failed; trying again soon");
@@ -103,11 +106,16 @@ impl Fetching {
         }
     }
 
+    /// One round for every book; a key that may not ask stops no other book.
     async fn look_up(&self, look_ups: &LookUps) -> Result<(), LookupError> {
+        let mut refused = Ok(());
         for Way { workspace, mode, api, .. } in connect::ways(&self.db, &self.keys).await? {
-            look_ups.round(&api, (workspace, mode)).await?;
+            match look_ups.round(&api, (workspace, mode)).await {
+                Err(error @ LookupError::Key(_)) => refused = Err(error),
+                other => drop(other?),
+            }
         }
-        Ok(())
+        refused
     }
 
     /// Polls every book that was not polled for an hour, or all of them; tells what came of it. A book that another

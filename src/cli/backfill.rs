@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Failure;
-use super::context::{Context, DEFAULT_WORKSPACE, Which};
+use super::context::{Context, Reached, reach};
 use super::out::{note, outln};
 use super::sync::moment;
 use super::table::{Align, Rows, many, print_json};
@@ -20,11 +20,11 @@ use crate::intake::Inbox;
 use crate::intake::asking::Asking;
 use crate::intake::backfill::{Backfiller, Outcome, Told, parse_kind, thousandths};
 use crate::intake::patience::Patience;
+use crate::store::Urgency;
 use crate::store::backfills::{self, Backfill, KindRow};
 use crate::store::parked_objects::{self, Parked};
 use crate::store::questions::{self, Question};
-use crate::store::{Mode, Urgency};
-use crate::stripe_api::{Api, Keys};
+use crate::stripe_api::Api;
 
 /// So many questions are asked one by one on a terminal; more are answered by command.
 const FEW: usize = 20;
@@ -47,6 +47,7 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 struct Begin {
     /// Objects made since this day [default: go on with the backfill that is not done]
     #[arg(long, value_name = "DAY")]
@@ -62,21 +63,10 @@ struct Begin {
     #[arg(long)]
     restart: bool,
     #[command(flatten)]
-    book: Book,
+    book: Reached,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Which book: as [`Which`], but without one that is chosen by what there is already.
-#[derive(Debug, Clone, Args)]
-struct Book {
-    /// The workspace
-    #[arg(long, value_name = "KEY", default_value = DEFAULT_WORKSPACE)]
-    workspace: String,
-    /// Which book: live or test [default: live where there is a key for it, else test]
-    #[arg(long, value_name = "MODE")]
-    mode: Option<Mode>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,7 +85,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Look {
     #[command(flatten)]
-    book: Book,
+    book: Reached,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -110,7 +100,7 @@ struct Answer {
     #[arg(long, value_name = "WHEN")]
     since: String,
     #[command(flatten)]
-    book: Book,
+    book: Reached,
 }
 
 pub async fn run(config: &Config, arguments: Arguments) -> Result<(), Failure> {
@@ -122,20 +112,9 @@ pub async fn run(config: &Config, arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-async fn open(config: &Config, keys: &Keys, book: &Book) -> Result<Context, Failure> {
-    let which = Which { workspace: book.workspace.clone(), mode: book.mode };
-    let mut context = Context::open(config, &which).await?;
-    if book.mode.is_none() {
-        let live = connect::way(&context.db, keys, (context.workspace, Mode::Live)).await?;
-        let test = connect::way(&context.db, keys, (context.workspace, Mode::Test)).await?;
-        context.mode = if live.is_err() && test.is_ok() { Mode::Test } else { Mode::Live };
-    }
-    Ok(context)
-}
-
 async fn begin(config: &Config, arguments: &Begin) -> Result<(), Failure> {
     let keys = config.stripe()?;
-    let context = open(config, &keys, &arguments.book).await?;
+    let context = reach(config, &keys, &arguments.book).await?;
     let way = connect::way(&context.db, &keys, (context.workspace, context.mode)).await?;
     let api = way.map_err(|error| Failure::Said(error.to_string()))?;
     let asked = asked(arguments, &context)?;
@@ -309,7 +288,7 @@ fn print_parked(parked: &[Parked]) {
 }
 
 async fn list_questions(config: &Config, look: &Look) -> Result<(), Failure> {
-    let context = open(config, &config.stripe()?, &look.book).await?;
+    let context = reach(config, &config.stripe()?, &look.book).await?;
     let mut tx = context.db.read().await?;
     let open = questions::open(&mut tx, context.workspace, context.mode, None, MOST).await?;
     if look.json {
@@ -345,7 +324,7 @@ fn since(text: &str, now: crate::domain::Time) -> Result<Since, Failure> {
 }
 
 async fn answer_one(config: &Config, arguments: &Answer) -> Result<(), Failure> {
-    let context = open(config, &config.stripe()?, &arguments.book).await?;
+    let context = reach(config, &config.stripe()?, &arguments.book).await?;
     let since = since(&arguments.since, context.clock.now())?;
     answer(&context, &arguments.object, since).await?;
     context.catch_up().await
@@ -389,7 +368,7 @@ async fn ask_one_by_one(context: &Context, open: &[Question]) -> Result<(), Fail
 }
 
 async fn status(config: &Config, look: &Look) -> Result<(), Failure> {
-    let context = open(config, &config.stripe()?, &look.book).await?;
+    let context = reach(config, &config.stripe()?, &look.book).await?;
     let mut tx = context.db.read().await?;
     let (workspace, mode) = (context.workspace, context.mode);
     let last = backfills::page(&mut tx, workspace, mode, None, 1).await?.into_iter().next();

@@ -9,11 +9,13 @@ use super::out::note;
 use crate::admin::Session;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::connect;
 use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::store::changes::TermsCache;
 use crate::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
+use crate::stripe_api::Keys;
 use crate::worker::Worker;
 
 pub use crate::http::DEFAULT_WORKSPACE;
@@ -27,6 +29,29 @@ pub struct Which {
     /// Which book: live or test [default: live once it has events, else test]
     #[arg(long, value_name = "MODE")]
     pub mode: Option<Mode>,
+}
+
+/// The same for commands that ask Stripe: the book is not one that is chosen by what there is already.
+#[derive(Debug, Clone, Args)]
+pub struct Reached {
+    /// The workspace
+    #[arg(long, value_name = "KEY", default_value = DEFAULT_WORKSPACE)]
+    pub workspace: String,
+    /// Which book: live or test [default: live where there is a key for it, else test]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<Mode>,
+}
+
+/// Opens the database for a command that asks Stripe.
+pub async fn reach(config: &Config, keys: &Keys, book: &Reached) -> Result<Context, Failure> {
+    let which = Which { workspace: book.workspace.clone(), mode: book.mode };
+    let mut context = Context::open(config, &which).await?;
+    if book.mode.is_none() {
+        let live = connect::way(&context.db, keys, (context.workspace, Mode::Live)).await?;
+        let test = connect::way(&context.db, keys, (context.workspace, Mode::Test)).await?;
+        context.mode = if live.is_err() && test.is_ok() { Mode::Test } else { Mode::Live };
+    }
+    Ok(context)
 }
 
 /// An open database and one workspace in it.

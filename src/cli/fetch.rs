@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Failure;
-use super::context::{Context, Which};
+use super::context::{Reached, reach};
 use super::out::{note, outln};
 use super::table::print_json;
 use crate::config::Config;
@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
-    which: Which,
+    book: Reached,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +30,7 @@ pub struct Arguments {
 
 pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let keys = config.stripe()?;
-    let context = Context::open(config, &arguments.which).await?;
+    let context = reach(config, &keys, &arguments.book).await?;
     let way = connect::way(&context.db, &keys, (context.workspace, context.mode)).await?;
     let asking = Asking::new(way.map_err(|error| Failure::Said(error.to_string()))?, Patience::machine());
     let (inbox, writer) = Inbox::start(context.db.clone(), context.clock.clone(), std::sync::Arc::default());
@@ -52,6 +52,5 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     for (id, why) in &report.problems {
         note!("{id}: {why}");
     }
-    context.say_book(&arguments.which);
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Answered) }
 }

@@ -149,7 +149,9 @@ fn print_text(report: &Report, by: By) {
             note!("no rate from {currency} to {to} is known for {day}: see `commission-bridge fx`");
         }
         let days = base.rates.values().map(|rate| rate.day).min();
-        if let Some(day) = days.filter(|_| report.total.is_some() && base.rates.keys().any(|from| *from != base.currency)) {
+        if let Some(day) =
+            days.filter(|_| report.total.is_some() && base.rates.keys().any(|from| *from != base.currency))
+        {
             note!("amounts in {} by the rates of {day}", base.currency);
         }
     }

@@ -213,7 +213,9 @@ fn welcome(url: &str, no_secret: bool, token: Option<&str>) -> String {
     let link = link.unwrap_or_default();
     format!(
         "commission-bridge serves workspace `default`.\n\n\
-         1. In Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
+         1. Connect it to Stripe: this makes the webhook endpoint and keeps its secret:\n\n       \
+         STRIPE_API_KEY=rk_live_… PUBLIC_URL={url} commission-bridge stripe connect\n\n   \
+         Or, by hand, in Stripe (Developers, Webhooks) add an endpoint with this URL:\n\n       \
          {url}/webhooks/stripe/default\n\n   \
          and these events:\n\n{events}\n   \
          To pay partners by Stripe, add another with the same URL for events of connected accounts, and these:\n\n       \

@@ -134,9 +134,7 @@ async fn connect(config: &Config, arguments: &Connect) -> Result<(), Failure> {
             Intended::Update(_) => outln!("The endpoint for {of} sends exactly what it should now: {url}"),
         }
     }
-    outln!(
-        "\nEvents come in once `commission-bridge serve` runs there; what was missed is fetched by `commission-bridge sync`."
-    );
+    outln!("\nEvents come in once `commission-bridge serve` runs there; what was missed is fetched by `commission-bridge sync`.");
     Ok(())
 }
 

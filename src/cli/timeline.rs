@@ -46,8 +46,7 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
         outln!("Nothing has happened yet.");
         return Ok(());
     }
-    let mut table =
-        Rows::new(&[("when (UTC)", Align::Left), ("about", Align::Left), ("what happened", Align::Left)]);
+    let mut table = Rows::new(&[("when (UTC)", Align::Left), ("about", Align::Left), ("what happened", Align::Left)]);
     for moment in &moments {
         let when = format!("{}{}", time(moment.at), if moment.is_assumed { " or before" } else { "" });
         let about = moment.payment.as_ref().or(moment.subscription.as_ref());

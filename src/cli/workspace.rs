@@ -18,7 +18,7 @@ const MOST: i64 = 10_000;
 pub enum Command {
     /// Make a workspace
     #[command(
-        after_help = "Examples:\n  commission-bridge workspace create shop-eu\n  commission-bridge workspace create \
+        after_help = "Example:\n  commission-bridge workspace create shop-eu\n  commission-bridge workspace create \
                             shop-us --account acct_1NXWPn"
     )]
     Create(Create),

@@ -269,7 +269,7 @@ pub struct Money {
     pub refused: BTreeMap<String, i64>,
     /// Of payments that are not settled yet.
     pub unsettled: i64,
-    /// What Stripe has more than is known here; negative where it has less.
+    /// What Stripe has more than is known here.
     pub differing: i64,
     /// Given back by the month's refunds, as Stripe says.
     pub refunded: i64,

@@ -81,7 +81,7 @@ async fn polled(app: &App, text: &mut String) {
          # TYPE commission_bridge_polled_timestamp_seconds gauge\n",
     );
     for mode in Mode::ALL {
-        let polled = books.iter().filter(|book| book.mode() == mode).map(|book| book.succeeded_at());
+        let polled = books.iter().filter(|book| book.mode() == mode).map(syncs::Book::succeeded_at);
         if let Some(Some(oldest)) = polled.min() {
             let _ =
                 writeln!(text, "commission_bridge_polled_timestamp_seconds{{mode=\"{mode}\"}} {}", oldest.timestamp());

@@ -109,6 +109,8 @@ struct Run<'a> {
     mode: Mode,
     sync_id: String,
     webhooks_since: Option<Time>,
+    /// Whether some of what is read may be on the list of what could not be.
+    may_be_parked: bool,
     counts: Counts,
     parked: Vec<Parked>,
 }
@@ -134,9 +136,11 @@ impl Poller {
         }
         syncs::begin(&mut tx, workspace, mode, &sync_id, started).await?;
         let webhooks_since = webhooks_since(&mut tx, workspace, mode, started).await?;
+        let may_be_parked = parked_objects::any(&mut tx, workspace, mode).await?;
         tx.commit().await?;
         let (counts, parked) = (Counts::default(), Vec::new());
-        let mut run = Run { poller: self, asking, workspace, mode, sync_id, webhooks_since, counts, parked };
+        let mut run =
+            Run { poller: self, asking, workspace, mode, sync_id, webhooks_since, may_be_parked, counts, parked };
         let error = match run.all(started, since).await {
             Ok(()) => None,
             Err(Stopped::Store(error)) => return Err(error.into()),
@@ -284,6 +288,10 @@ impl Run<'_> {
             counts.missed += i64::from(*is_late);
         }
         parked_objects::park(&mut tx, book, &parked, &self.sync_id, now).await?;
+        if self.may_be_parked {
+            let read = about.iter().map(|(id, _)| id.as_str());
+            parked_objects::read_after_all(&mut tx, book, "event", read).await?;
+        }
         syncs::put_window(&mut tx, self.workspace, self.mode, &group.key, window).await?;
         let until = self.poller.lease(self.asking);
         syncs::count(&mut tx, book, (&self.sync_id, until), &counts).await?;

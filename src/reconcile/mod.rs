@@ -28,6 +28,8 @@ use crate::stripe::fetched;
 
 /// An invoice may have been made so long before it was paid.
 const INVOICES_FROM: TimeDelta = TimeDelta::days(90);
+/// A refund is mostly made so long after the payment at most.
+const REFUNDED_WITHIN: TimeDelta = TimeDelta::days(180);
 /// So many objects that were not listed are asked for one by one.
 const MOST_ASKED: u64 = 200;
 /// Payments looked at in one transaction.
@@ -66,8 +68,6 @@ struct Run<'a> {
     /// Hashes of the ids that were listed: eight bytes for each, so that a million of them fit anywhere.
     listed: HashSet<u64>,
     hashes: RandomState,
-    /// Refunds known here within the month.
-    refunds: Vec<(String, i64)>,
     asked: u64,
 }
 
@@ -85,7 +85,6 @@ impl Reconciler {
             report: Report::default(),
             listed: HashSet::new(),
             hashes: RandomState::new(),
-            refunds: Vec::new(),
             asked: 0,
         };
         for kind in Kind::ALL {
@@ -181,7 +180,6 @@ impl Run<'_> {
         let here = Here::of(&mut tx, self.by.book, page).await?;
         tx.rollback().await?;
         let mut ours = Ours::of(&here.facts);
-        self.refunds.extend(ours.refunds_within(self.from, self.until).map(|(id, amount)| (id.to_owned(), amount)));
         for theirs in page {
             let mut found = ours.find(theirs);
             let payment = here.payment(theirs);
@@ -208,24 +206,41 @@ impl Run<'_> {
 
     /// What is known here within the month and was not listed is asked for.
     async fn not_listed(&mut self) -> Result<(), ReconcileError> {
-        let refunds: Vec<(String, i64)> = std::mem::take(&mut self.refunds);
-        let mut seen = HashSet::new();
-        for (id, amount) in refunds {
-            let hash = self.hash(&id);
-            if seen.insert(hash) && !self.listed.contains(&hash) {
-                self.ask(Kind::Refund, &id, None, amount).await?;
-            }
-        }
         let (mut last, db): (Option<Payment>, _) = (None, self.by.db.clone());
         loop {
             let mut tx = db.read().await?;
             let span = (self.from, self.until);
-            let page = stored::paid_within(&mut tx, self.by.book, span, last.as_ref(), PAYMENTS).await?;
+            let page = stored::paid_within(&mut tx, self.by.book, span, last.as_ref(), (false, PAYMENTS)).await?;
             tx.rollback().await?;
             for payment in &page {
                 let Some((kind, id)) = main_object(payment)? else { continue };
                 if payment.paid > 0 && !self.listed.contains(&self.hash(&id)) {
                     self.ask(kind, &id, payment.currency.parse().ok(), payment.paid).await?;
+                }
+            }
+            match page.into_iter().last() {
+                Some(payment) => last = Some(payment),
+                None => return self.refunds_not_listed().await,
+            }
+        }
+    }
+
+    /// The same for refunds: of payments that were paid up to [`REFUNDED_WITHIN`] before the month.
+    async fn refunds_not_listed(&mut self) -> Result<(), ReconcileError> {
+        let (mut last, db, workspace): (Option<Payment>, _, _) = (None, self.by.db.clone(), self.by.book.0);
+        let (span, mut seen) = ((self.from - REFUNDED_WITHIN, self.until), HashSet::new());
+        loop {
+            let mut tx = db.read().await?;
+            let page = stored::paid_within(&mut tx, self.by.book, span, last.as_ref(), (true, PAYMENTS)).await?;
+            let customers: HashSet<&str> = page.iter().map(|payment| payment.customer_id.as_str()).collect();
+            let stored_facts = facts::of_customers(&mut tx, workspace, customers).await?;
+            tx.rollback().await?;
+            let known: Vec<EventFacts> = stored_facts.iter().map(facts::StoredFacts::read).collect::<Result<_, _>>()?;
+            let ours = Ours::of(&known);
+            for (id, amount) in ours.refunds_within(self.from, self.until) {
+                let hash = self.hash(id);
+                if seen.insert(hash) && !self.listed.contains(&hash) {
+                    self.ask(Kind::Refund, id, None, amount).await?;
                 }
             }
             match page.into_iter().last() {

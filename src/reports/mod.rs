@@ -223,16 +223,8 @@ pub async fn make(tx: &mut Tx, asked: &Asked, terms: &Terms, now: Time) -> Resul
         // What came by no link is no link's.
         making.rows.remove(&None);
     }
-    let mut report = Report {
-        month: asked.month,
-        zone,
-        from,
-        until,
-        rows: Vec::new(),
-        totals: Vec::new(),
-        total: None,
-        base: None,
-    };
+    let mut report =
+        Report { month: asked.month, zone, from, until, rows: Vec::new(), totals: Vec::new(), total: None, base: None };
     if let Some(currency) = settings.base_currency {
         // The last day is the one on which the month ends, not the one after.
         let day = (until - chrono::TimeDelta::microseconds(1)).max(from).with_timezone(&zone).date_naive();

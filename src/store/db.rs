@@ -141,8 +141,10 @@ impl Db {
             Pools::Sqlite { writer, .. } => {
                 let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(writer).await?;
                 let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(writer).await?;
-                let sentence = format!("journal_mode {journal}, synchronous {synchronous} (2 = full)");
-                Ok(vec![Durability { is_safe: synchronous >= 2, sentence }])
+                let is_safe = synchronous >= 2 && !matches!(journal.as_str(), "off" | "memory");
+                let what_to_do = if is_safe { "" } else { ": a crash can lose acknowledged events; report this" };
+                let sentence = format!("journal_mode {journal}, synchronous {synchronous} (2 = full){what_to_do}");
+                Ok(vec![Durability { is_safe, sentence }])
             }
             Pools::Postgres(pool) => {
                 let mut found = Vec::new();
@@ -157,6 +159,31 @@ impl Db {
                 Ok(found)
             }
         }
+    }
+
+    /// Which engine it is, in which version, in words.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn version(&self) -> Result<String, StoreError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(writer).await?;
+                format!("SQLite {version}")
+            }
+            Pools::Postgres(pool) => {
+                let version: String =
+                    sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(pool).await?;
+                format!("PostgreSQL {version}")
+            }
+        })
+    }
+
+    /// How many bytes are free beside the database file; none where it is a server, which has its own disk.
+    pub fn free_space(&self) -> Option<u64> {
+        let Pools::Sqlite { file, .. } = &self.pools else { return None };
+        let beside = rustix::fs::statvfs(&file.path).ok()?;
+        Some(beside.f_bavail.saturating_mul(beside.f_frsize))
     }
 
     /// Which engine.

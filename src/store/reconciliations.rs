@@ -174,28 +174,29 @@ pub async fn unsettled(
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// Payments that were paid within a span, in order, behind one.
+/// Payments that were paid within a span, in order, behind one: all, or those of which something was taken back.
 pub async fn paid_within(
     tx: &mut Tx,
     (workspace, mode): (WorkspaceId, Mode),
     (from, until): (Time, Time),
     behind: Option<&Payment>,
-    limit: i64,
+    (taken_back, limit): (bool, i64),
 ) -> Result<Vec<Payment>, StoreError> {
     let (at, id) = behind.map_or((micros(from), ""), |last| (micros(last.paid_at()), last.payment_id.as_str()));
     Ok(on!(tx, conn => {
         sqlx::query_as(
             "SELECT * FROM payments
              WHERE workspace_id = $1 AND mode = $2 AND (paid_at, payment_id) > ($3, $4) AND paid_at < $5
-               AND merged_into IS NULL
+               AND merged_into IS NULL AND ($6 = 0 OR taken_back > 0)
              ORDER BY paid_at, payment_id
-             LIMIT $6",
+             LIMIT $7",
         )
         .bind(workspace.0)
         .bind(mode.as_i64())
         .bind(at)
         .bind(id)
         .bind(micros(until))
+        .bind(i64::from(taken_back))
         .bind(limit)
         .fetch_all(conn)
         .await?

@@ -247,5 +247,7 @@ pub async fn clicks(
          GROUP BY {key}"
     );
     let [workspace, _, from, until] = scope.args();
-    Rows::texts(&[("partner_key", Text)], partners).fetch(tx, &text, &[workspace.into(), from.into(), until.into()]).await
+    Rows::texts(&[("partner_key", Text)], partners)
+        .fetch(tx, &text, &[workspace.into(), from.into(), until.into()])
+        .await
 }

@@ -99,8 +99,7 @@ impl Subscription {
                 standing.push(discount.clone());
             }
         }
-        let period_end =
-            self.current_period_end.0.or_else(|| shown().filter_map(|item| item.current_period_end.0).max());
+        let period_end = self.current_period_end.0.or_else(|| shown().filter_map(|item| item.current_period_end.0).max());
         let cancels_at_period_end = self.cancel_at_period_end.is_set();
         Some(SubscriptionState {
             status,

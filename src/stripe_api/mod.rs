@@ -11,6 +11,7 @@ mod client;
 mod endpoints;
 mod keys;
 mod reading;
+mod time;
 mod transfers;
 
 pub use accounts::{Account, AccountLink, NewAccount, Readiness};
@@ -19,4 +20,5 @@ pub use client::{Api, Options};
 pub use endpoints::{Endpoint, MOST_ENDPOINTS, NewEndpoint, OwnAccount};
 pub use keys::{BadKeys, Keys, NoKey};
 pub use reading::Page;
+pub use time::server_time;
 pub use transfers::{Balance, Funds, NewTransfer, Transfer};

@@ -286,7 +286,7 @@ pub fn finish(command: &mut Command) -> Ran {
 /// What differs from run to run: ids, and every time after 2025, when all samples end.
 pub fn filters() -> Vec<(&'static str, &'static str)> {
     vec![
-        (r"\b(pay|ent|bat|po|key|mail|st)_[0-9a-f]{32}\b", "${1}_[id]"),
+        (r"\b(pay|ent|bat|po|key|mail|st|cust)_[0-9a-f]{32}\b", "${1}_[id]"),
         (r"\b[0-9a-f]{64}\b", "[sha256]"),
         (r"\bcb_(live|test)_[0-9a-f]{48}\b", "cb_${1}_[secret]"),
         (r"\bcb_(live|test)_[0-9a-f]{4}\b", "cb_${1}_[shown]"),

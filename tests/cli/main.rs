@@ -1,5 +1,6 @@
 //! The command line from outside: the real program, its answers, its files and its exit codes, on both engines.
 
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
 
 #[path = "../blackbox/mod.rs"]
@@ -19,6 +20,7 @@ mod mails;
 mod money;
 mod months;
 mod proof;
+mod reports;
 mod statements;
 mod usage;
 

@@ -71,10 +71,7 @@ async fn events_go_to_the_workspace_of_their_account(world: &World) {
     assert!(world.bring(world.workspace, &of_account(1, "acct_shop")).await.duplicate);
     world.import(&[of_account(2, "acct_shop"), invoice_paid(3, "cus_3", &json!({}))]).await;
     world.work().await;
-    assert_eq!(
-        (world.has(shop, "evt_in_1").await, world.has(world.workspace, "evt_in_1").await),
-        (Some("recorded"), None)
-    );
+    assert_eq!((world.has(shop, "evt_in_1").await, world.has(world.workspace, "evt_in_1").await), (Some("recorded"), None));
     assert_eq!((world.has(shop, "evt_in_2").await, world.has(shop, "evt_in_3").await), (Some("recorded"), None));
     assert_eq!(world.payments().await.len(), 1, "only the first workspace's own");
 
@@ -244,8 +241,8 @@ async fn an_endpoint_that_differs_is_corrected(world: &World) {
         books.endpoints[0].status = "disabled".to_owned();
     }
     world.connect(&way, asked(false)).await.unwrap();
-    let (events, status) = (way.fake.books().endpoints[0].enabled_events.clone(), way.fake.books().endpoints[0].status.clone());
-    assert_eq!((events, status.as_str()), (good, "enabled"));
+    let corrected = way.fake.books().endpoints[0].clone();
+    assert_eq!((corrected.enabled_events, corrected.status.as_str()), (good, "enabled"));
     world.is_connected(&way).await;
 
     // Removed by somebody at Stripe, it is made again.

@@ -12,11 +12,12 @@ use axum::body::Body;
 use axum::http::Request;
 use commission_bridge::admin::{Session, fx, keys};
 use commission_bridge::config::Secret;
+use commission_bridge::domain::reconcile::Report;
 use commission_bridge::fx::{ECB, ecb};
 use commission_bridge::http::{App, Settings, document};
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::store::api_keys::Role;
-use commission_bridge::store::{Db, Engine, Inner, Mode, Urgency, backfills, syncs};
+use commission_bridge::store::{Db, Engine, Inner, Mode, Urgency, backfills, reconciliations, syncs};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::Service as _;
@@ -66,7 +67,7 @@ fn sample(path: &str, name: &str) -> &'static str {
 fn id_of(object: &Value) -> String {
     let kind = object["object"].as_str().unwrap_or("entry");
     let named = format!("{}_id", kind.trim_end_matches("_line"));
-    let id = ["id", named.as_str(), kind, "audit_id", "key_id", "secret_id", "entry_id", "key", "version", "currency"];
+    let id = ["id", named.as_str(), kind, "audit_id", "key_id", "secret_id", "entry_id", "key", "version", "month", "currency"];
     let id = id.into_iter().map(|field| &object[field]).find(|value| value.is_string() || value.is_number());
     let id = id.unwrap_or_else(|| panic!("which field names {object}?"));
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
@@ -335,6 +336,10 @@ async fn no_request_reads_a_whole_table(world: &World) {
         };
         backfills::insert(&mut tx, world.workspace, &new).await.unwrap();
         backfills::end(&mut tx, world.workspace, new.backfill_id, backfills::End::Done, world.now()).await.unwrap();
+    }
+    for month in ["2026-09", "2026-10"] {
+        let (book, report) = ((world.workspace, Mode::Live), Report::default());
+        reconciliations::put(&mut tx, book, month, &report, world.now()).await.unwrap();
     }
     tx.commit().await.unwrap();
 

@@ -1,11 +1,15 @@
 //! Polling Stripe's events: nothing is lost, doubled or claimed, whatever comes in between.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
+use commission_bridge::admin::backfills::{self as desk, Asked};
 use commission_bridge::domain::Time;
+use commission_bridge::fetching::Fetching;
 use commission_bridge::intake::asking::Asking;
 use commission_bridge::intake::patience::Patience;
 use commission_bridge::intake::poll::{PollError, Poller, Report};
-use commission_bridge::store::{Mode, parked_objects, sync_gaps, syncs};
+use commission_bridge::store::{Mode, backfills, parked_objects, sync_gaps, syncs};
 use commission_bridge::stripe_api::{Keys, Options};
 use serde_json::{Value, json};
 
@@ -23,6 +27,7 @@ crate::on_both_engines!(
     missed_webhooks_are_counted,
     what_is_no_event_is_parked,
     an_event_that_is_gone_is_no_end,
+    the_loop_polls_each_hour_and_backfills_when_asked,
 );
 
 /// An event that was made so long ago.
@@ -265,4 +270,54 @@ async fn an_event_that_is_gone_is_no_end(world: &World) {
     let report = polling.poll(world).await;
     assert_eq!((report.counts.new, report.error), (250, None));
     assert_eq!(events(world).await, 350);
+}
+
+async fn the_loop_polls_each_hour_and_backfills_when_asked(world: &World) {
+    world.enter(&terms()).await;
+    let polling = Polling::of(world, merchant(world, 12));
+    let options = Options { base: Some(polling.fake.base()), per_second: 0, ..Options::default() };
+    let fetching = Fetching {
+        db: world.db.clone(),
+        inbox: world.inbox.clone(),
+        clock: world.clock.clone(),
+        ids: world.ledger.ids.clone(),
+        keys: Keys::parse(LIVE_KEY, &options).unwrap(),
+        polls: true,
+        patience: polling.patience.clone(),
+    };
+    let polled = async |all| fetching.poll_due(all).await.unwrap().len();
+    assert_eq!((polled(false).await, polled(false).await, polled(true).await), (1, 0, 1));
+    world.clock.advance(TimeDelta::minutes(61));
+    assert_eq!(polled(false).await, 1);
+    // Whoever was killed is followed within the hour.
+    polling.killed(world, 1).await;
+    assert_eq!(polled(false).await, 0);
+    world.clock.advance(TimeDelta::minutes(10));
+    assert_eq!(polled(false).await, 1);
+
+    let mut session = world.session().await;
+    let asked = Asked { since: Some(world.now() - TimeDelta::days(99)), ..Asked::default() };
+    let begun = desk::begin(&mut session, &asked).await.unwrap();
+    session.commit().await.unwrap();
+    let status = async || {
+        let mut tx = world.db.read().await.unwrap();
+        let found = backfills::find(&mut tx, world.workspace, &begun.backfill.backfill_id).await.unwrap().unwrap();
+        let to_ask = backfills::to_ask(&mut tx, world.workspace, Mode::Live).await.unwrap().len();
+        (found.status().to_owned(), to_ask)
+    };
+    let mut stopped = HashMap::new();
+    polling.fake.books().lacks.push("dispute_read");
+    fetching.backfill_waiting(&mut stopped).await.unwrap();
+    assert_eq!((status().await, stopped.len()), (("running".to_owned(), 0), 1));
+    polling.fake.books().lacks.clear();
+    fetching.backfill_waiting(&mut stopped).await.unwrap();
+    assert_eq!(status().await.0, "running", "a while later");
+    world.clock.advance(TimeDelta::minutes(10));
+    fetching.backfill_waiting(&mut stopped).await.unwrap();
+    assert_eq!(status().await, ("done".to_owned(), 1), "what came is not recorded yet");
+    world.clock.advance(TimeDelta::minutes(1));
+    world.work().await;
+    fetching.backfill_waiting(&mut stopped).await.unwrap();
+    assert_eq!(status().await, ("done".to_owned(), 0));
+    assert_eq!(world.balance().await, 12 * 2_000);
 }

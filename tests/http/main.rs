@@ -19,6 +19,7 @@ mod mails;
 mod manners;
 mod page;
 mod reference;
+mod reports;
 mod server;
 mod shapes;
 mod webhook;

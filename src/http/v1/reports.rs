@@ -71,8 +71,7 @@ pub(super) async fn products(
 
 async fn report(app: &App, caller: &Caller, wanted: &Wanted, by: By) -> Result<Json<ReportShape>, Problem> {
     let mode = caller.book(query::mode(wanted.mode.as_deref())?)?;
-    let month: Month =
-        wanted.month.parse().map_err(|error: BadMonth| Problem::invalid("month", error.to_string()))?;
+    let month: Month = wanted.month.parse().map_err(|error: BadMonth| Problem::invalid("month", error.to_string()))?;
     let asked = Asked { workspace: caller.workspace(), mode, by, month };
     let mut tx = app.db.read().await?;
     let terms = app.db.terms(&mut tx, caller.workspace()).await?;
