@@ -1,7 +1,7 @@
 //! Single objects by their ids, with what ties them to their payments.
 //!
-//! An invoice comes with the charges that paid it; a charge, refund or dispute with the invoice that its payment intent
-//! paid. They enter the same inbox as everything else.
+//! An invoice comes with the charges that paid it; a charge, refund or dispute with what says which invoice its payment
+//! intent paid, and with its checkout session. They enter the same inbox as everything else.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -116,8 +116,8 @@ enum Errand {
     Charge(String),
     /// The charges of a payment intent.
     ChargesOf(String),
-    /// The invoice that a payment intent paid, and how much.
-    InvoiceOf(String),
+    /// Which invoice a payment intent paid, and how much; the checkout session that it came from.
+    SaleOf(String),
 }
 
 /// Where objects go.
@@ -160,7 +160,7 @@ pub async fn fetch(into: &Destination, asking: &Asking, ids: &[String], now: Tim
 impl Errand {
     fn id(&self) -> &str {
         match self {
-            Self::Named(id) | Self::Charge(id) | Self::ChargesOf(id) | Self::InvoiceOf(id) => id,
+            Self::Named(id) | Self::Charge(id) | Self::ChargesOf(id) | Self::SaleOf(id) => id,
         }
     }
 }
@@ -199,11 +199,14 @@ async fn run(
             wrap_and_keep(into, Kind::Charge, page.data, now, report).await?;
             Ok(Vec::new())
         }
-        Errand::InvoiceOf(intent) => {
+        Errand::SaleOf(intent) => {
             let query =
                 [("limit", PAGE), ("payment[type]", "payment_intent"), ("payment[payment_intent]", intent.as_str())];
             let page = asking.page(Kind::InvoicePayment.path(), &query).await?;
             wrap_and_keep(into, Kind::InvoicePayment, page.data, now, report).await?;
+            let page =
+                asking.page(Kind::CheckoutSession.path(), &[("limit", PAGE), ("payment_intent", intent)]).await?;
+            wrap_and_keep(into, Kind::CheckoutSession, page.data, now, report).await?;
             Ok(Vec::new())
         }
     }
@@ -225,12 +228,12 @@ fn further(kind: Kind, object: &RawValue) -> Vec<Errand> {
         }
         Kind::Charge | Kind::PaymentIntent => {
             let own = if kind == Kind::PaymentIntent { Some(name(object)) } else { intent };
-            own.map(Errand::InvoiceOf).into_iter().collect()
+            own.map(Errand::SaleOf).into_iter().collect()
         }
         // What was taken back, from which money, and which invoice that paid.
         Kind::Refund | Kind::Dispute => {
             let charge = charge.map(Errand::Charge);
-            intent.map(Errand::InvoiceOf).into_iter().chain(charge).collect()
+            intent.map(Errand::SaleOf).into_iter().chain(charge).collect()
         }
         _ => Vec::new(),
     }
@@ -316,8 +319,8 @@ mod tests {
         let legacy = json!({"id": "in_1", "payment_intent": "pi_1", "charge": "ch_1"});
         assert_eq!(of(Kind::Invoice, legacy), [Errand::ChargesOf("pi_1".to_owned())]);
         let refund = json!({"id": "re_1", "payment_intent": {"id": "pi_1"}, "charge": "ch_1"});
-        let wanted = [Errand::InvoiceOf("pi_1".to_owned()), Errand::Charge("ch_1".to_owned())];
+        let wanted = [Errand::SaleOf("pi_1".to_owned()), Errand::Charge("ch_1".to_owned())];
         assert_eq!(of(Kind::Refund, refund), wanted);
-        assert_eq!(of(Kind::PaymentIntent, json!({"id": "pi_1"})), [Errand::InvoiceOf("pi_1".to_owned())]);
+        assert_eq!(of(Kind::PaymentIntent, json!({"id": "pi_1"})), [Errand::SaleOf("pi_1".to_owned())]);
     }
 }

@@ -84,7 +84,7 @@ impl Subscription {
             None => return None,
         };
         let shown = || self.items.data.iter().filter_map(|item| item.0.as_ref());
-        let mut items: Vec<SubscriptionItem> = shown().map(|item| item.read()).collect();
+        let mut items: Vec<SubscriptionItem> = shown().map(Item::read).collect();
         if items.is_empty() && self.plan.id.is_some() {
             items.push(self.plan.item(self.quantity));
         }

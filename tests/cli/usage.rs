@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 33] = [
     "",
     "serve",
     "demo",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 31] = [
     "explain",
     "balances",
     "ledger export",
+    "report partners",
+    "timeline",
     "payouts close",
     "payouts list",
     "payouts approve",

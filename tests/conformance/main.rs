@@ -37,6 +37,7 @@ mod transfer_events;
 mod transfers;
 mod verify;
 mod ways_in;
+mod withheld;
 mod worker;
 
 /// Makes every named test run on both engines.

@@ -26,11 +26,12 @@ use commission_bridge::store::events::Source;
 use commission_bridge::stripe::fetched::{self, state};
 use commission_bridge::stripe_api::{Api, Keys, Options as Calls};
 use serde_json::value::to_raw_value;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fake_stripe::{FakeStripe, Faults, Kind as Listed, LIVE_KEY, Merchant};
 use crate::harness::World;
 use crate::property::{agrees, by_reference, proven, seeds};
+use crate::withheld::{Withheld, withheld};
 
 crate::on_both_engines!(
     lost_repeated_and_late_webhooks_are_made_up_for,
@@ -38,6 +39,7 @@ crate::on_both_engines!(
     trouble_on_the_way_changes_nothing,
     sales_go_on_while_history_is_read,
     what_never_came_is_named_and_fetched,
+    no_answer_that_is_wrong_makes_a_payment,
 );
 
 /// So often time goes on, and Stripe is polled: within its thirty days.
@@ -59,6 +61,8 @@ struct Way {
     faults: u64,
     /// So many events happen between two requests of the last backfill.
     meanwhile: usize,
+    /// Before each poll the key may not, or Stripe answers what it never did.
+    is_odd: bool,
 }
 
 const PERFECT: Way = Way {
@@ -70,24 +74,8 @@ const PERFECT: Way = Way {
     is_fetched_at_last: false,
     faults: 0,
     meanwhile: 0,
+    is_odd: false,
 };
-
-/// Objects of which nothing ever comes: Stripe told of them, and keeps the events no more.
-#[derive(Debug, Clone, Default)]
-struct Withheld {
-    ids: BTreeSet<String>,
-    /// The charge whose figure would tell of its refund.
-    figure_of: Option<String>,
-}
-
-impl Withheld {
-    fn is_told_by(&self, body: &Value) -> bool {
-        let object = &body["data"]["object"];
-        let id = object["id"].as_str().unwrap_or_default();
-        let is_figure = self.figure_of.as_deref() == Some(id) && object["amount_refunded"].as_i64() > Some(0);
-        self.ids.contains(id) || is_figure
-    }
-}
 
 /// What became of each payment: by its references, why, whose, and what is owed to whom for what.
 type Ledger = BTreeMap<BTreeSet<String>, (String, Option<String>, BTreeMap<(String, String, String), i64>)>;
@@ -168,7 +156,7 @@ impl Twin {
         let mut now = begin;
         while now < end {
             now = (now + STEP).min(end);
-            world.clock.advance(now - world.now());
+            world.clock.advance((now - world.now()).max(TimeDelta::zero()));
             let due = self.business.events[happened..until].iter().take_while(|event| event.at <= now).count();
             for event in &self.business.events[happened..happened + due] {
                 self.happen(event);
@@ -177,6 +165,9 @@ impl Twin {
             let due = deliveries[arrived..].iter().take_while(|(at, _)| *at <= now).count();
             self.deliver(world, &deliveries[arrived..arrived + due]).await;
             arrived += due;
+            if way.is_odd {
+                self.poll_in_vain(world).await;
+            }
             if way.is_polled {
                 self.poll(world).await;
             }
@@ -220,6 +211,34 @@ impl Twin {
     async fn poll(&self, world: &World) {
         let report = self.poller.poll(&self.asking, (world.workspace, Mode::Live), None).await.unwrap();
         assert_eq!((report.error.clone(), report.parked.len(), report.gaps.len()), (None, 0, 0), "{report:?}");
+    }
+
+    /// Polls while something is wrong, which is told.
+    async fn poll_in_vain(&mut self, world: &World) {
+        let (mut books, number) = (self.fake.books(), self.random.below(6));
+        match number {
+            0 => books.revoked.push(LIVE_KEY),
+            1 => books.lacks.push("event_read"),
+            number => {
+                let body = match number {
+                    2 => "[]",
+                    3 => r#"{"object": "list"}"#,
+                    4 => r#"{"object": "list", "data": [{"object": "event"}, 17], "has_more": true}"#,
+                    _ => "<html>Be back soon</html>",
+                };
+                let answer = |_| ("GET /v1/events".to_owned(), 200, body.to_owned());
+                books.instead.extend((0..200).map(answer));
+            }
+        }
+        drop(books);
+        let report = self.poller.poll(&self.asking, (world.workspace, Mode::Live), None).await.unwrap();
+        let said = report.error.unwrap_or_default();
+        let word = ["Expired API Key", "permission", "", "", "no event that can be told", ""]
+            [usize::try_from(number).unwrap()];
+        assert!(said.contains(word) && said.len() > 20, "{number}: {said}");
+        assert_eq!(report.counts.new, 0);
+        let mut books = self.fake.books();
+        (books.revoked, books.lacks, books.instead) = Default::default();
     }
 
     async fn backfill(&self, world: &World) {
@@ -395,58 +414,15 @@ async fn sales_go_on_while_history_is_read(world: &World) {
     }
 }
 
-/// An object on whose account something is owed, or no more owed, and all that tells of it.
-fn withheld(merchant: &Merchant, ledger: &Ledger, kind: Compared, random: &mut Random) -> (String, Withheld) {
-    let credits = |reference: &str| ledger.iter().any(|(all, became)| all.contains(reference) && became.1.is_some());
-    let objects = |kind: Listed| merchant.ids(kind).into_iter().map(move |id| merchant.get(kind, &id).unwrap());
-    let text = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
-    let is_single = |refund: &Value| {
-        let of_charge = |other: &&Value| other["charge"] == refund["charge"];
-        objects(Listed::Refund).filter(of_charge).count() == 1
-            && !objects(Listed::Dispute).any(|dispute| dispute["charge"] == refund["charge"])
-    };
-    let found: Vec<(String, Withheld)> = match kind {
-        Compared::Invoice => objects(Listed::Invoice)
-            .filter(|invoice| invoice["status"] == "paid" && invoice["amount_paid"].as_i64() > Some(0))
-            .map(|invoice| text(invoice, "id"))
-            .filter(|id| credits(id))
-            .map(|id| (id.clone(), Withheld { ids: [id].into(), figure_of: None }))
-            .collect(),
-        Compared::Refund => objects(Listed::Refund)
-            .filter(|refund| refund["status"] == "succeeded" && credits(&text(refund, "charge")) && is_single(refund))
-            .map(|refund| {
-                let figure_of = Some(text(refund, "charge"));
-                (text(refund, "id"), Withheld { ids: [text(refund, "id")].into(), figure_of })
-            })
-            .collect(),
-        Compared::Dispute => objects(Listed::Dispute)
-            .filter(|dispute| dispute["status"] == "lost" && credits(&text(dispute, "charge")))
-            .map(|dispute| (text(dispute, "id"), Withheld { ids: [text(dispute, "id")].into(), figure_of: None }))
-            .collect(),
-        Compared::Charge => objects(Listed::Session)
-            .filter(|session| session["invoice"].is_null() && credits(&text(session, "id")))
-            .filter_map(|session| {
-                let intent = merchant.get(Listed::Intent, session["payment_intent"].as_str()?)?;
-                let charge = text(intent, "latest_charge");
-                let is_taken = |other: &Value| other["charge"] == charge.as_str();
-                let is_left = !objects(Listed::Refund).any(is_taken) && !objects(Listed::Dispute).any(is_taken);
-                let ids = [text(session, "id"), text(intent, "id"), charge.clone()].into();
-                is_left.then_some((charge, Withheld { ids, figure_of: None }))
-            })
-            .collect(),
-    };
-    assert!(!found.is_empty(), "a business with such an object: {kind:?}");
-    found[random.index(found.len())].clone()
-}
-
 async fn what_never_came_is_named_and_fetched(world: &World) {
     let mut random = Random::new(77);
-    for (kind, seed) in Compared::ALL.into_iter().zip(41..) {
-        let told = came(world, "told", seed, PERFECT).await;
-        let business = small(seed);
-        let (id, withheld) = withheld(&Merchant::of(&business.events), &told, kind, &mut random);
+    for kind in Compared::ALL {
+        let with = |seed: u64| withheld(&small(seed), kind, &mut random).map(|found| (seed, found));
+        let (seed, (id, withheld)) = (41..).find_map(with).unwrap();
         println!("without {id}");
-        let world = world.another(&format!("without-{seed}"), business.events[0].at - TimeDelta::days(1)).await;
+        let told = came(world, &format!("told-{kind:?}"), seed, PERFECT).await;
+        let business = small(seed);
+        let world = world.another(&format!("without-{kind:?}"), business.events[0].at - TimeDelta::days(1)).await;
         let mut twin = Twin { withheld, ..Twin::of(&world, business, seed) };
         let lossy = Way { delivered: 90, repeated: 10, late: 10, is_polled: true, ..PERFECT };
         assert_ne!(twin.run(&world, lossy).await, told, "it makes a difference");
@@ -460,5 +436,12 @@ async fn what_never_came_is_named_and_fetched(world: &World) {
         assert_same(&told, &twin.ledger(&world).await, &format!("seed {seed}, fetched"));
         agrees(&world, &twin.business.books, &format!("seed {seed}, fetched")).await;
         proven(&world).await;
+    }
+}
+
+async fn no_answer_that_is_wrong_makes_a_payment(world: &World) {
+    for seed in seeds(1) {
+        let odd = Way { delivered: 0, is_polled: true, is_odd: true, ..PERFECT };
+        came(world, "odd", seed + 50, odd).await;
     }
 }

@@ -7,7 +7,7 @@ use commission_bridge::domain::facts::EventFacts;
 use commission_bridge::sample::event::{Event, Kind, Object};
 use commission_bridge::sample::random::Random;
 use commission_bridge::sample::stream::shuffle;
-use commission_bridge::sample::{Business, Shape};
+use commission_bridge::sample::{Business, Options, Shape};
 use commission_bridge::stripe::event::{Reading, read};
 use commission_bridge::stripe::fetched::{self, state, wrap};
 use proptest::prelude::*;
@@ -128,4 +128,37 @@ proptest! {
         shuffle(&mut facts, seed);
         assert_agrees(&world, &facts, end, "all told, some fetched");
     }
+}
+
+/// The first business of which something is told that the API does not show any more.
+fn first_with(is_it: impl Fn(&Event) -> bool) -> World {
+    let with = |seed| {
+        let world = World::new(&Options { customers: 24, months: 8, ..Options::new(seed) });
+        world.business.events.iter().any(&is_it).then_some(world)
+    };
+    (1..).find_map(with).unwrap()
+}
+
+#[test]
+#[ignore = "by nature: of a deleted customer Stripe shows nothing but its id, so its metadata is no evidence any more"]
+fn what_a_deleted_customer_was_marked_with_can_be_fetched() {
+    let deleted = |event: &Event| match (&event.kind, &event.object) {
+        (Kind::CustomerDeleted, Object::Customer(it)) => !it.metadata.is_empty(),
+        _ => false,
+    };
+    let world = first_with(deleted);
+    let (events, end) = (&world.business.events, world.business.settled_at);
+    let mut facts = backfilled(events, end);
+    facts.extend(stated(events));
+    assert_agrees(&world, &facts, end, "fetched after its customer was deleted");
+}
+
+#[test]
+#[ignore = "by nature: an object does not say when its metadata was entered; where nothing else shows that it was later than \
+            the object, it counts from the start, and nobody is asked"]
+fn metadata_that_was_entered_later_can_be_fetched_with_its_date() {
+    let world = first_with(|event| event.kind == Kind::CustomerUpdated);
+    let events = &world.business.events;
+    let end = world.business.settled_at;
+    assert_agrees(&world, &backfilled(events, end), end, "fetched, and nobody asked since when");
 }
