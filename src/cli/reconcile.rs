@@ -28,7 +28,7 @@ const SHOWN: usize = 50;
 /// refused for a reason or not settled yet, or the objects that differ are named. Exit code 1 where something differs.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  commission-bridge reconcile --month 2026-10\n  commission-bridge reconcile --month 2026-10 --fetch"
+    after_help = "Example:\n  commission-bridge reconcile --month 2026-10\n  commission-bridge reconcile --month 2026-10 --fetch"
 )]
 pub struct Arguments {
     /// The month, in the workspace's time zone
@@ -87,8 +87,11 @@ async fn fetch_missing(context: &Context, asking: &Asking, report: &Report) -> R
 }
 
 fn show(report: &Report, month: Month) {
-    let looked_at: Vec<String> =
-        report.objects.iter().map(|(kind, count)| many(i64::try_from(*count).unwrap_or(i64::MAX), kind.as_str())).collect();
+    let looked_at: Vec<String> = report
+        .objects
+        .iter()
+        .map(|(kind, count)| many(i64::try_from(*count).unwrap_or(i64::MAX), kind.as_str()))
+        .collect();
     if looked_at.is_empty() {
         outln!("Stripe lists nothing for {month}.");
     } else {
@@ -96,7 +99,10 @@ fn show(report: &Report, month: Month) {
     }
     show_money(report);
     if report.unasked > 0 {
-        outln!("\n{} known here were not listed and were too many to ask for one by one.", many(report.unasked, "object"));
+        outln!(
+            "\n{} known here were not listed and were too many to ask for one by one.",
+            many(report.unasked, "object")
+        );
     }
     if report.is_clean() {
         outln!("\nNothing differs: every cent is credited, refused for a reason, or not settled yet.");

@@ -147,8 +147,7 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
-    let nightly =
-        Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
+    let nightly = Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
     let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);

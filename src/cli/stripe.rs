@@ -18,7 +18,7 @@ use crate::store::stripe_endpoints::Endpoint;
 pub enum Command {
     /// Check the key and make the webhook endpoint: what is there already is kept, or brought up to date
     #[command(
-        after_help = "Examples:\n  STRIPE_API_KEY=rk_live_… PUBLIC_URL=https://bridge.example.com commission-bridge stripe \
+        after_help = "Example:\n  STRIPE_API_KEY=rk_live_… PUBLIC_URL=https://bridge.example.com commission-bridge stripe \
                       connect\n  commission-bridge stripe connect --mode test --url https://bridge.example.com --connected"
     )]
     Connect(Connect),
@@ -134,7 +134,9 @@ async fn connect(config: &Config, arguments: &Connect) -> Result<(), Failure> {
             Intended::Update(_) => outln!("The endpoint for {of} sends exactly what it should now: {url}"),
         }
     }
-    outln!("\nEvents come in once `commission-bridge serve` runs there; what was missed is fetched by `commission-bridge sync`.");
+    outln!(
+        "\nEvents come in once `commission-bridge serve` runs there; what was missed is fetched by `commission-bridge sync`."
+    );
     Ok(())
 }
 

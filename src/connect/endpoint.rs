@@ -171,7 +171,8 @@ pub async fn intend(
     let row = rows.iter().find(|row| (row.mode(), row.connect(), row.url.as_str()) == (mode, wish.connect, wish.url));
     let wanted = wanted_events(&mut session.tx, wish.connect).await?;
     let secrets = webhook_secrets::all(&mut session.tx, workspace, now).await?;
-    let secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.expires_at().is_none()).map(|one| one.secret_id).collect();
+    let secrets: Vec<String> =
+        secrets.into_iter().filter(|secret| secret.expires_at().is_none()).map(|one| one.secret_id).collect();
     let whose = whose(wish.workspace, mode, wish.connect);
     let old = match standing(row, at_stripe, (wish.url, &wanted), &secrets, &whose) {
         Standing::UnderWay(_) => return Ok(row.cloned().map_or(Intended::Nothing, Intended::Begun)),
@@ -288,12 +289,16 @@ impl Carrier<'_> {
         let new = NewEndpoint { url: &endpoint.url, events: &events, connect: endpoint.connect(), metadata: &metadata };
         let made = match self.api.create_endpoint(&new, &key).await {
             Answer::Done(made) if made.livemode != (endpoint.mode() == Mode::Live) => {
-                return Err(ConnectError::Refused("Stripe made the endpoint in the other mode than its key's".to_owned()));
+                return Err(ConnectError::Refused(
+                    "Stripe made the endpoint in the other mode than its key's".to_owned(),
+                ));
             }
             Answer::Done(made) => made,
             Answer::Unknown(_) if now - endpoint.key_since() > UNCLEAR_FOR => {
                 self.anew(endpoint).await?;
-                return Err(ConnectError::Unclear("Stripe did not say clearly whether the endpoint was made".to_owned()));
+                return Err(ConnectError::Unclear(
+                    "Stripe did not say clearly whether the endpoint was made".to_owned(),
+                ));
             }
             answer @ (Answer::Unknown(_) | Answer::Busy) => {
                 return Err(ConnectError::Unclear(answer.done().err().unwrap_or_default()));

@@ -309,6 +309,9 @@ pub struct CheckoutFact {
     /// Promotion code ids or texts among the discounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promotion_codes: Vec<String>,
+    /// What was sold, where somebody asked for it; events do not show it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
 }
 
 /// A payment intent.

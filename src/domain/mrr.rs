@@ -184,9 +184,8 @@ pub fn monthly(state: &SubscriptionState, at: Time) -> Result<i64, Overflow> {
         let price = Exact::decimal(unit.normalize())?.times(Exact::from(item.quantity))?;
         sum = sum.plus(price.times(bills_a_month(item)?)?)?;
     }
-    let stands = |discount: &&StandingDiscount| {
-        discount.lasting != Lasting::Once && discount.ends_at.is_none_or(|end| end > at)
-    };
+    let stands =
+        |discount: &&StandingDiscount| discount.lasting != Lasting::Once && discount.ends_at.is_none_or(|end| end > at);
     let bills = state.items.iter().find(|item| !item.metered).map_or(Ok(Exact::zero()), bills_a_month)?;
     for discount in state.discounts.iter().filter(stands) {
         if let Some(percent) = discount.percent_off {

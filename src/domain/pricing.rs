@@ -10,7 +10,7 @@ use super::calendar::{Month, add_months};
 use super::decision::Code;
 use super::evidence::value_of;
 use super::facts::{Line, Metadata, PriceInfo};
-use super::history::{History, Payment, What};
+use super::history::{History, Payment, Source, What};
 use super::missing::{Missing, Needs};
 use super::money::{Exact, Money, Overflow};
 use super::standing::{RuleKey, Standing, Stream};
@@ -183,8 +183,12 @@ fn awaits(
     let reference = &question.payment.reference;
     let of_kind = || rules.iter().filter(|tried| tried.rule.on.is_none_or(|kind| kind == question.kind));
     let mut missing = Vec::new();
-    if question.payment.has_unseen_lines && of_kind().any(|tried| tried.rule.tells_lines_apart()) {
-        missing.push(Missing::Lines(reference.clone()));
+    let lines = Missing::Lines(reference.clone());
+    match question.payment.source {
+        _ if !question.payment.has_unseen_lines || !of_kind().any(|tried| tried.rule.tells_lines_apart()) => {}
+        // What a checkout says of itself (its `product_key`) mostly is enough: it does not wait.
+        Source::Checkout => drop(needs.missing.insert(lines)),
+        _ => missing.push(lines),
     }
     if !are_fees_known {
         missing.push(Missing::Fees(reference.clone()));

@@ -80,7 +80,9 @@ impl Theirs {
                 Some(Self { off_stripe, paid_at, ..Self::new(kind, &invoice.id, invoice.currency, amount) })
             }
             (Kind::Refund, Fact::Refund(refund)) => {
-                references.extend([Some(refund.id.clone()), refund.charge.clone(), refund.intent.clone()].into_iter().flatten());
+                references.extend(
+                    [Some(refund.id.clone()), refund.charge.clone(), refund.intent.clone()].into_iter().flatten(),
+                );
                 let amount = if refund.status == RefundStatus::Succeeded { refund.amount } else { 0 };
                 let charge = refund.charge.clone();
                 Some(Self { charge, ..Self::new(kind, &refund.id, refund.currency, amount) })
@@ -406,7 +408,11 @@ mod tests {
     }
 
     fn event(fact: Fact) -> EventFacts {
-        EventFacts { stamp: Stamp { created: at(0), event_id: "evt_1".to_owned() }, fetched_at: None, facts: vec![fact] }
+        EventFacts {
+            stamp: Stamp { created: at(0), event_id: "evt_1".to_owned() },
+            fetched_at: None,
+            facts: vec![fact],
+        }
     }
 
     fn charge(id: &str, captured: i64, refunded: i64) -> EventFacts {
@@ -464,9 +470,9 @@ mod tests {
 
     #[test]
     fn a_refund_is_known_by_id_or_within_the_charges_figure() {
-        let mut ours =
-            Ours::of(&[charge("ch_1", 900, 600), refund("re_1", 200, RefundStatus::Succeeded)]);
-        let find = |ours: &mut Ours, id: &str, amount, status| ours.find(&theirs(Kind::Refund, &refund(id, amount, status)));
+        let mut ours = Ours::of(&[charge("ch_1", 900, 600), refund("re_1", 200, RefundStatus::Succeeded)]);
+        let find =
+            |ours: &mut Ours, id: &str, amount, status| ours.find(&theirs(Kind::Refund, &refund(id, amount, status)));
         assert_eq!(find(&mut ours, "re_1", 200, RefundStatus::Succeeded), Found::Same);
         assert_eq!(find(&mut ours, "re_2", 400, RefundStatus::Succeeded), Found::Same, "the figure has room for it");
         assert_eq!(find(&mut ours, "re_3", 1, RefundStatus::Succeeded), Found::Missing, "and for no more");

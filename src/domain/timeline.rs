@@ -175,11 +175,8 @@ fn changes(before: Option<&Standing>, after: &Standing) -> Vec<Moment> {
     let at = |what| Moment::new(after.from, what);
     let trial = || Moment { due_at: after.state.trial_end, ..at(What::TrialStarted) };
     let Some(before) = before else {
-        let started = Moment {
-            mrr_after: Some(after.mrr),
-            prices_after: after.prices.clone(),
-            ..at(What::SubscriptionStarted)
-        };
+        let started =
+            Moment { mrr_after: Some(after.mrr), prices_after: after.prices.clone(), ..at(What::SubscriptionStarted) };
         let mut moments = vec![started];
         moments.extend((after.status == Status::Trialing).then(trial));
         moments.extend(ended(None, after));
@@ -189,11 +186,8 @@ fn changes(before: Option<&Standing>, after: &Standing) -> Vec<Moment> {
         return ended(Some(before), after).into_iter().collect();
     }
     let mrr = |what| Moment { mrr_before: Some(before.mrr), mrr_after: Some(after.mrr), ..at(what) };
-    let priced = |what| Moment {
-        prices_before: before.prices.clone(),
-        prices_after: after.prices.clone(),
-        ..mrr(what)
-    };
+    let priced =
+        |what| Moment { prices_before: before.prices.clone(), prices_after: after.prices.clone(), ..mrr(what) };
     let mut moments = Vec::new();
     let same_plans = before.prices.iter().map(|(price, _)| price).eq(after.prices.iter().map(|(price, _)| price));
     if !same_plans {

@@ -55,9 +55,13 @@ fn life() -> Vec<EventFacts> {
     story.pays("in_2", "2026-04-22", 9_900, BillingReason::SubscriptionCycle).done();
     story.refund("re_1", "in_2", "2026-05-01", 4_000, RefundStatus::Succeeded);
     let mut events = story.events;
-    let mut failed = events.iter().find_map(|event| event.facts.iter().find(|fact| {
-        matches!(fact, Fact::Invoice(invoice) if invoice.id == "in_2")
-    })).cloned().unwrap();
+    let mut failed = events
+        .iter()
+        .find_map(|event| {
+            event.facts.iter().find(|fact| matches!(fact, Fact::Invoice(invoice) if invoice.id == "in_2"))
+        })
+        .cloned()
+        .unwrap();
     if let Fact::Invoice(invoice) = &mut failed {
         invoice.status = crate::domain::facts::InvoiceStatus::Open;
         (invoice.paid_on_stripe, invoice.paid_at) = (0, None);

@@ -33,14 +33,13 @@ pub async fn of_reference(
 ) -> Result<Told, StoreError> {
     let mut tx = ledger.db.read().await?;
     let key = format!("key:{reference}");
-    let owner = match payments::find(&mut tx, workspace, mode, reference).await? {
-        Some(payment) => payment.customer_id,
-        None => {
-            let owners = refs::owners(&mut tx, workspace, [(mode, reference), (mode, &key)]).await?;
-            // A key may look like anything, an id of Stripe's included.
-            let own = owners.iter().find(|((_, text), _)| text == reference).or_else(|| owners.first());
-            own.map_or(reference, |(_, customer)| customer).to_owned()
-        }
+    let owner = if let Some(payment) = payments::find(&mut tx, workspace, mode, reference).await? {
+        payment.customer_id
+    } else {
+        let owners = refs::owners(&mut tx, workspace, [(mode, reference), (mode, &key)]).await?;
+        // A key may look like anything, an id of Stripe's included.
+        let own = owners.iter().find(|((_, text), _)| text == reference).or_else(|| owners.first());
+        own.map_or(reference, |(_, customer)| customer).to_owned()
     };
     let customer = customers::by_id(&mut tx, workspace, &owner).await?.filter(|customer| customer.mode() == mode);
     let terms = ledger.db.terms(&mut tx, workspace).await?;
@@ -153,7 +152,7 @@ pub fn sentence(moment: &Moment) -> String {
         prices.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     let change = || format!("{} to {}; {}", list(&moment.prices_before), list(&moment.prices_after), recurs());
-    let back = moment.amount.map(|amount| amount.saturating_neg());
+    let back = moment.amount.map(i64::saturating_neg);
     match moment.what {
         What::SubscriptionStarted => {
             format!("Subscription started: {}, {} a month", list(&moment.prices_after), money(moment.mrr_after))

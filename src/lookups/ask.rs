@@ -28,7 +28,7 @@ pub async fn ask(api: &Api, missing: &Missing, now: Time, livemode: bool, calls:
     let mut asking = Asking { api, now, livemode, calls, bodies: Vec::new() };
     let asked = match missing {
         Missing::Link(id) => asking.link(id).await,
-        Missing::Lines(id) | Missing::Discounts(id) => asking.invoice(id).await,
+        Missing::Lines(id) | Missing::Discounts(id) => asking.invoice_or_session(id).await,
         Missing::Fees(id) => asking.fees(id).await,
         Missing::Price(id) => asking.one(Kind::Price, id).await.map(drop),
         Missing::PromotionCode(id) => asking.one(Kind::PromotionCode, id).await.map(drop),
@@ -81,15 +81,20 @@ impl Asking<'_> {
         self.keep(Kind::PaymentIntent, &raw(&shown)?)
     }
 
-    /// An invoice with what paid it, its discounts and all its lines.
-    async fn invoice(&mut self, id: &str) -> Result<(), Ended> {
-        let Some(invoice) = self.get(Kind::Invoice, id).await? else { return Ok(()) };
+    /// An invoice with what paid it, its discounts and all its lines; or a session with what was sold by it.
+    async fn invoice_or_session(&mut self, id: &str) -> Result<(), Ended> {
+        let Some(invoice) = self.get(Kind::Invoice, id).await? else {
+            let Some(session) = self.get(Kind::CheckoutSession, id).await? else { return Ok(()) };
+            let mut shown = shown(&session)?;
+            if shown["line_items"]["has_more"] == json!(true) {
+                let path = format!("{}/{id}/line_items", Kind::CheckoutSession.path());
+                shown["line_items"] = self.whole_list(&path).await?;
+            }
+            return self.keep(Kind::CheckoutSession, &raw(&shown)?);
+        };
         let mut shown = shown(&invoice)?;
         if shown["lines"]["has_more"] == json!(true) {
-            let path = format!("{}/{id}/lines", Kind::Invoice.path());
-            let lines = self.list(&path, &[]).await?;
-            let lines = lines.iter().map(|line| self::shown(line)).collect::<Result<Vec<_>, _>>()?;
-            shown["lines"] = json!({ "object": "list", "data": lines, "has_more": false });
+            shown["lines"] = self.whole_list(&format!("{}/{id}/lines", Kind::Invoice.path())).await?;
         }
         self.keep(Kind::Invoice, &raw(&shown)?)
     }
@@ -155,6 +160,13 @@ impl Asking<'_> {
             }
         }
         Ok(all)
+    }
+
+    /// All of a list, as it stands in the object that it is of.
+    async fn whole_list(&mut self, path: &str) -> Result<Value, Ended> {
+        let items = self.list(path, &[]).await?;
+        let items = items.iter().map(|item| shown(item)).collect::<Result<Vec<_>, _>>()?;
+        Ok(json!({ "object": "list", "data": items, "has_more": false }))
     }
 
     /// All of a list by some object; nothing where Stripe does not know the object.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::workspaces::{RECORDER, lock};
-use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, leads, lookups, micros, resettle};
+use super::{Mode, StoreError, Tx, WorkspaceId, leads, lookups, micros, resettle};
 use crate::domain::Time;
 use crate::domain::decision::Click;
 use crate::ids::Ids;
@@ -63,9 +63,9 @@ pub async fn of_partner(
     limit: i64,
 ) -> Result<Vec<(String, Click)>, StoreError> {
     let (clicked_at, click_id) = before.map_or((i64::MAX, ""), |(at, id)| (micros(at), id));
-    let rows: Vec<(String, Option<String>, Option<String>, i64, i64)> = on!(tx, conn => {
+    let rows: Vec<lookups::ClickRow> = on!(tx, conn => {
         sqlx::query_as(
-            "SELECT click_id, program_key, link_id, clicked_at, entered_at FROM clicks
+            "SELECT click_id, partner_key, program_key, link_id, clicked_at, entered_at FROM clicks
              WHERE workspace_id = $1 AND partner_key = $2 AND (clicked_at, click_id) < ($3, $4)
              ORDER BY clicked_at DESC, click_id DESC
              LIMIT $5",
@@ -78,11 +78,5 @@ pub async fn of_partner(
         .fetch_all(conn)
         .await?
     });
-    Ok(rows
-        .into_iter()
-        .map(|(id, program, link, clicked_at, entered_at)| {
-            let (clicked_at, entered_at) = (from_micros(clicked_at), from_micros(entered_at));
-            (id, Click { partner: partner.to_owned(), program, link, clicked_at, entered_at })
-        })
-        .collect())
+    Ok(rows.into_iter().map(lookups::ClickRow::read).collect())
 }

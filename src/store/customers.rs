@@ -210,12 +210,7 @@ pub async fn settled(
     let mut rows = Rows::new(&[("customer_id", Text), ("version", Int), ("due_at", Int), ("digest", Int)]);
     for customer in settled {
         let due_at = customer.due_at.map(micros);
-        rows.push([
-            customer.customer_id.into(),
-            customer.version.into(),
-            due_at.into(),
-            customer.states_digest.into(),
-        ]);
+        rows.push([customer.customer_id.into(), customer.version.into(), due_at.into(), customer.states_digest.into()]);
     }
     let text = "UPDATE customers
                 SET settled_version = v.version,

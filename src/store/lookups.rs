@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use sqlx::FromRow;
+
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
@@ -10,6 +12,31 @@ use crate::domain::decision::Click;
 use crate::domain::facts::PromotionCodeFact;
 use crate::domain::terms::PartnerKey;
 use crate::on;
+
+/// A click as the table has it.
+#[derive(FromRow)]
+pub(super) struct ClickRow {
+    click_id: String,
+    partner_key: String,
+    program_key: Option<String>,
+    link_id: Option<String>,
+    clicked_at: i64,
+    entered_at: i64,
+}
+
+impl ClickRow {
+    /// Its id, and the click.
+    pub(super) fn read(self) -> (String, Click) {
+        let click = Click {
+            partner: self.partner_key,
+            program: self.program_key,
+            link: self.link_id,
+            clicked_at: from_micros(self.clicked_at),
+            entered_at: from_micros(self.entered_at),
+        };
+        (self.click_id, click)
+    }
+}
 
 /// Enters clicks; one whose id is known already is left as it is. Returns the ids that were new.
 pub async fn add_clicks(
@@ -54,15 +81,8 @@ pub async fn clicks(
     let text = "SELECT c.click_id, c.partner_key, c.program_key, c.link_id, c.clicked_at, c.entered_at
                 FROM clicks c
                 WHERE c.workspace_id = $1 AND c.click_id $in(click_id)";
-    let rows: Vec<(String, String, Option<String>, Option<String>, i64, i64)> =
-        Rows::texts(&[("click_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, partner, program, link, clicked_at, entered_at)| {
-            let (clicked_at, entered_at) = (from_micros(clicked_at), from_micros(entered_at));
-            (id, Click { partner, program, link, clicked_at, entered_at })
-        })
-        .collect())
+    let rows: Vec<ClickRow> = Rows::texts(&[("click_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
+    Ok(rows.into_iter().map(ClickRow::read).collect())
 }
 
 /// Ids of a partner's clicks, at most `limit`.

@@ -155,7 +155,7 @@ pub async fn all(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Endpoint>, S
         sqlx::query_as(
             "SELECT mode, connect, url, state, stripe_id, secret_id, old_id, idempotency_key, key_since, changed_at
              FROM stripe_endpoints WHERE workspace_id = $1
-             ORDER BY mode DESC, connect, url",
+             ORDER BY mode, connect, url",
         )
         .bind(workspace.0)
         .fetch_all(conn)

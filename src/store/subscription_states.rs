@@ -107,7 +107,8 @@ pub async fn replace(
     if subscriptions.is_empty() {
         return Ok(());
     }
-    let text = "SELECT s.mode, s.subscription, s.from_at, s.until_at, s.customer_id, s.stripe_customer, s.status, s.mrr,
+    let text =
+        "SELECT s.mode, s.subscription, s.from_at, s.until_at, s.customer_id, s.stripe_customer, s.status, s.mrr,
                        s.currency, s.product, s.partner_key, s.program_key, s.link_id
                 FROM v CROSS JOIN subscription_states s
                 WHERE s.workspace_id = $1 AND s.mode = v.mode AND s.subscription = v.subscription";

@@ -4,14 +4,16 @@ use serde::Deserialize;
 
 use super::discount::{Discount, promotion_codes};
 use super::field::{Code, Id, Int, List, Maybe, Meta, Reference, Seconds, Text};
+use super::price::{Price, inherit};
 use super::problem::{ReadError, parse};
-use crate::domain::facts::{CheckoutFact, CheckoutMode, CheckoutStatus, Fact};
+use crate::domain::facts::{CheckoutFact, CheckoutMode, CheckoutStatus, Fact, Line};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Session {
     id: Id,
     mode: Text,
+    status: Text,
     payment_status: Text,
     customer: Reference,
     customer_account: Reference,
@@ -29,6 +31,32 @@ struct Session {
     client_reference_id: Text,
     metadata: Meta,
     discounts: List<Discount>,
+    line_items: List<Maybe<Item>>,
+}
+
+/// What was sold; shown only where somebody asked for it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Item {
+    id: Id,
+    amount_subtotal: Int,
+    price: Price,
+}
+
+impl Item {
+    fn read(self) -> Line {
+        let mut metadata = self.price.metadata;
+        inherit(&mut metadata, self.price.product.metadata);
+        Line {
+            id: self.id.0.unwrap_or_default(),
+            amount: self.amount_subtotal.or_zero(),
+            price: self.price.id,
+            product: self.price.product.id,
+            interval: self.price.interval,
+            metadata,
+            ..Line::default()
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -47,6 +75,9 @@ struct TotalDetails {
 pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError> {
     let session: Session = parse(json)?;
     let (mode, status) = (session.mode(), session.status(event_type));
+    // The first page of them says nothing of the others.
+    let items = if session.line_items.has_more { Vec::new() } else { session.line_items.data };
+    let lines = items.into_iter().filter_map(|item| item.0).map(Item::read).collect();
     let (promotion_codes, mut facts) = promotion_codes(session.discounts.data);
     let fact = CheckoutFact {
         id: session.id.required()?,
@@ -65,6 +96,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         client_reference: session.client_reference_id.0,
         metadata: session.metadata.0,
         promotion_codes,
+        lines,
     };
     if fact.currency.is_none() && fact.total != 0 {
         return Err(ReadError::missing("currency", "a currency of three letters"));
@@ -88,6 +120,10 @@ impl Session {
 
     /// The event says how far it came; `payment_status` only whether a completed session's money is there.
     fn status(&self, event_type: &str) -> CheckoutStatus {
+        // An event tells of a session that was completed; one that was fetched says by itself whether it was.
+        if event_type.starts_with("fetched.") && matches!(self.status.word(), Some("open" | "expired")) {
+            return CheckoutStatus::Open;
+        }
         match (event_type, self.payment_status.word()) {
             ("checkout.session.expired" | "checkout.session.async_payment_failed", _) => CheckoutStatus::Open,
             // Before there were delayed methods there was no payment status: completed was paid.
@@ -124,6 +160,7 @@ mod tests {
             client_reference: Some("acme".to_owned()),
             metadata: metadata(&[("partner_key", "acme"), ("irclickid", "clk-1")]),
             promotion_codes: Vec::new(),
+            lines: vec![],
         }
     }
 

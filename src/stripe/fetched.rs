@@ -112,6 +112,8 @@ impl Kind {
         match self {
             // What paid it, and with which promotion codes.
             Self::Invoice => &["payments", "discounts"],
+            // What was sold.
+            Self::CheckoutSession => &["line_items"],
             // When the money came and what Stripe took of it; the intent's metadata is evidence.
             Self::Charge => &["balance_transaction", "payment_intent"],
             Self::PaymentIntent => &["latest_charge", "latest_charge.balance_transaction"],

@@ -191,7 +191,11 @@ impl Field<'_> for Exactly {
     }
     fn from_text(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.is_empty() { Some(Self(None)) } else { Decimal::from_str_exact(text).ok().map(|value| Self(Some(value))) }
+        if text.is_empty() {
+            Some(Self(None))
+        } else {
+            Decimal::from_str_exact(text).ok().map(|value| Self(Some(value)))
+        }
     }
     fn from_fraction(text: &str) -> Option<Self> {
         Self::from_text(text)

@@ -138,10 +138,8 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         lines: lines.into_iter().map(|line| line.line).collect(),
         hidden_discounts,
         unseen_lines,
-        failed: (event_type == "invoice.payment_failed").then_some(FailedAttempt {
-            attempt: invoice.attempt_count.0,
-            next_at: invoice.next_payment_attempt.0,
-        }),
+        failed: (event_type == "invoice.payment_failed")
+            .then_some(FailedAttempt { attempt: invoice.attempt_count.0, next_at: invoice.next_payment_attempt.0 }),
     };
     facts.insert(0, Fact::Invoice(Box::new(fact)));
     Ok(facts)

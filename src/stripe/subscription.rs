@@ -84,7 +84,7 @@ impl Subscription {
             None => return None,
         };
         let shown = || self.items.data.iter().filter_map(|item| item.0.as_ref());
-        let mut items: Vec<SubscriptionItem> = shown().map(|item| item.read()).collect();
+        let mut items: Vec<SubscriptionItem> = shown().map(Item::read).collect();
         if items.is_empty() && self.plan.id.is_some() {
             items.push(self.plan.item(self.quantity));
         }
@@ -99,7 +99,8 @@ impl Subscription {
                 standing.push(discount.clone());
             }
         }
-        let period_end = self.current_period_end.0.or_else(|| shown().filter_map(|item| item.current_period_end.0).max());
+        let period_end =
+            self.current_period_end.0.or_else(|| shown().filter_map(|item| item.current_period_end.0).max());
         let cancels_at_period_end = self.cancel_at_period_end.is_set();
         Some(SubscriptionState {
             status,

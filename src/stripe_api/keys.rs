@@ -17,12 +17,15 @@ struct Pair {
     test: Option<Arc<Api>>,
 }
 
+/// By account and whether it is the live book.
+type Connected = HashMap<(String, bool), Arc<Api>>;
+
 /// The ways to Stripe of all workspaces. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
     own: Arc<BTreeMap<String, Pair>>,
     /// Ways in the name of a connected account: each is made once, so that whoever asks again gets the same.
-    connected: Arc<Mutex<HashMap<(String, bool), Arc<Api>>>>,
+    connected: Arc<Mutex<Connected>>,
 }
 
 /// The keys cannot be used; says why and what to do.

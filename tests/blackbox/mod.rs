@@ -292,6 +292,8 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
         (r"\bcb_(live|test)_[0-9a-f]{4}\b", "cb_${1}_[shown]"),
         (r"20(2[6-9]|[3-9]\d)-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z?)", "[now]"),
         (r"127\.0\.0\.1:\d{2,5}", "127.0.0.1:[port]"),
+        (r"(SQLite|PostgreSQL) \d[^,]*,", "${1} [version],"),
+        (r"\d+\.\d GiB free", "[room] free"),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 28] = [
     "",
     "serve",
     "demo",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 26] = [
     "explain",
     "balances",
     "ledger export",
+    "report partners",
+    "timeline",
     "payouts close",
     "payouts list",
     "payouts approve",
@@ -30,6 +32,11 @@ const COMMANDS: [&str; 26] = [
     "payouts export",
     "partner onboard",
     "verify",
+    "reconcile",
+    "stripe connect",
+    "stripe status",
+    "stripe rotate-secret",
+    "stripe disconnect",
     "doctor",
     "api-key create",
 ];
@@ -44,7 +51,7 @@ fn every_command_helps_with_an_example() {
         assert!(said.stdout.contains("Example:\n") || command.is_empty(), "{command}");
         assert_eq!(said.stderr, "");
     }
-    for group in ["events", "clicks", "ledger", "payouts", "api-key", "workspace"] {
+    for group in ["events", "clicks", "ledger", "payouts", "stripe", "api-key", "workspace"] {
         home.run(&format!("{group} --help"));
     }
     assert!(!home.path("ledger.db").exists(), "help opens no database");

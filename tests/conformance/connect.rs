@@ -71,7 +71,10 @@ async fn events_go_to_the_workspace_of_their_account(world: &World) {
     assert!(world.bring(world.workspace, &of_account(1, "acct_shop")).await.duplicate);
     world.import(&[of_account(2, "acct_shop"), invoice_paid(3, "cus_3", &json!({}))]).await;
     world.work().await;
-    assert_eq!((world.has(shop, "evt_in_1").await, world.has(world.workspace, "evt_in_1").await), (Some("recorded"), None));
+    assert_eq!(
+        (world.has(shop, "evt_in_1").await, world.has(world.workspace, "evt_in_1").await),
+        (Some("recorded"), None)
+    );
     assert_eq!((world.has(shop, "evt_in_2").await, world.has(shop, "evt_in_3").await), (Some("recorded"), None));
     assert_eq!(world.payments().await.len(), 1, "only the first workspace's own");
 
@@ -208,7 +211,10 @@ async fn an_endpoint_is_made_once_and_its_secret_kept(world: &World) {
     world.connect(&way, asked(false)).await.unwrap();
     world.is_connected(&way).await;
     let made = way.fake.books().endpoints[0].clone();
-    assert_eq!((made.url.as_str(), made.livemode, made.connect), ("https://bridge.example.com/webhooks/stripe/default", true, false));
+    assert_eq!(
+        (made.url.as_str(), made.livemode, made.connect),
+        ("https://bridge.example.com/webhooks/stripe/default", true, false)
+    );
     let mut sent: Vec<&str> = made.enabled_events.iter().map(String::as_str).collect();
     sent.extend(OF_CONNECTED_ACCOUNTS);
     sent.sort_unstable();
@@ -223,7 +229,8 @@ async fn an_endpoint_is_made_once_and_its_secret_kept(world: &World) {
 
     // Another for the events of connected accounts, which are many once a workspace is one of them.
     world.connect(&way, Asked { connected: true, ..asked(false) }).await.unwrap();
-    let (events, connect) = way.fake.books().endpoints.last().map(|one| (one.enabled_events.len(), one.connect)).unwrap();
+    let (events, connect) =
+        way.fake.books().endpoints.last().map(|one| (one.enabled_events.len(), one.connect)).unwrap();
     assert_eq!((events, connect), (OF_CONNECTED_ACCOUNTS.len(), true));
     world.make("shop", Some("acct_shop")).await.unwrap();
     world.connect(&way, Asked { connected: true, ..asked(false) }).await.unwrap();
@@ -324,11 +331,17 @@ async fn no_more_than_sixteen(world: &World) {
 
     // What Stripe refuses leaves nothing behind, either.
     way.fake.books().endpoints.truncate(3);
-    way.fake.answer_next("POST /v1/webhook_endpoints", 400, r#"{"error": {"type": "invalid_request_error", "message": "No."}}"#);
+    way.fake.answer_next(
+        "POST /v1/webhook_endpoints",
+        400,
+        r#"{"error": {"type": "invalid_request_error", "message": "No."}}"#,
+    );
     let refused = world.connect(&way, asked(false)).await.unwrap_err();
     assert_eq!(refused.code(), "stripe_refused", "{refused}");
     assert_eq!(world.count("SELECT COUNT(*) FROM stripe_endpoints").await, 0);
-    for (url, why) in [("http://bridge.example.com", "https"), ("https://localhost:8080", "own name"), ("bridge", "no address")] {
+    for (url, why) in
+        [("http://bridge.example.com", "https"), ("https://localhost:8080", "own name"), ("bridge", "no address")]
+    {
         let refused = world.connect(&way, Asked { public_url: url, ..asked(false) }).await.unwrap_err();
         assert!(refused.to_string().contains(why), "{refused}");
     }
@@ -354,7 +367,10 @@ async fn a_key_that_may_only_read_is_enough(world: &World) {
     let way = world.way();
     way.fake.books().lacks = vec!["webhook_read", "webhook_write", "invoice_read", "account_read"];
     let seen = connect::look(&way.api).await.unwrap();
-    assert_eq!((seen.account.as_deref(), has(&seen.permissions, "charges"), lacks_needed(&seen.permissions)), (None, true, true));
+    assert_eq!(
+        (seen.account.as_deref(), has(&seen.permissions, "charges"), lacks_needed(&seen.permissions)),
+        (None, true, true)
+    );
     let lacking: Vec<&str> =
         seen.permissions.iter().filter(|one| matches!(one.has, Has::No(_))).map(|one| one.name).collect();
     assert_eq!(lacking, ["invoices", "invoice_payments", "webhook_endpoints"]);

@@ -118,7 +118,8 @@ async fn what_changed_while_settling_stays_due(world: &World) {
     let loaded = customers::due(&mut tx, world.workspace, world.now(), 10).await.unwrap().pop().unwrap();
     customers::touch(&mut tx, world.workspace, &[&loaded.customer_id], world.now()).await.unwrap();
     assert!(customers::unchanged(&mut tx, world.workspace, [&loaded]).await.unwrap().is_empty());
-    let done = Settled { customer_id: &loaded.customer_id, version: loaded.dirty_version, due_at: None, states_digest: 0 };
+    let done =
+        Settled { customer_id: &loaded.customer_id, version: loaded.dirty_version, due_at: None, states_digest: 0 };
     customers::settled(&mut tx, world.workspace, &[done], world.now()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.work().await.settled, 1, "the newer version still wants settling");
@@ -181,7 +182,8 @@ async fn a_click_entered_later_reaches_back(world: &World) {
     world.enter(&terms()).await;
     world.receive(&[invoice_paid(1, "cus_1", &json!({"click_id": "click-1"}))]).await;
     assert_eq!(world.payment("in_1").await.code, "click_unknown");
-    let click = Click { partner: "acme".to_owned(), program: None, link: None, clicked_at: hour(-1), entered_at: world.now() };
+    let click =
+        Click { partner: "acme".to_owned(), program: None, link: None, clicked_at: hour(-1), entered_at: world.now() };
     let new = world.ledger.enter_clicks(world.workspace, &[("click-1".to_owned(), click.clone())]).await.unwrap();
     assert_eq!(new, 1);
     world.work().await;
@@ -209,7 +211,8 @@ async fn leads_reach_back_and_are_entered_once(world: &World) {
     assert_eq!(entered[0].lead_id, entered[2].lead_id);
     world.work().await;
     assert_eq!(world.balance().await, 2_000, "the click of the second lead is not known yet");
-    let click = Click { partner: "acme".to_owned(), program: None, link: None, clicked_at: hour(-1), entered_at: world.now() };
+    let click =
+        Click { partner: "acme".to_owned(), program: None, link: None, clicked_at: hour(-1), entered_at: world.now() };
     world.ledger.enter_clicks(world.workspace, &[("click-2".to_owned(), click)]).await.unwrap();
     world.work().await;
     assert_eq!(world.balance().await, 4_000);

@@ -18,6 +18,7 @@ crate::on_both_engines!(
     fees_are_asked_for,
     all_lines_of_a_long_invoice_are_read,
     a_price_is_asked_once_for_everybody,
+    what_a_checkout_sold_is_asked_for,
     hidden_discounts_lead_to_their_codes,
     a_direct_payment_is_known_to_be_one,
     trouble_loses_nothing,
@@ -267,4 +268,39 @@ async fn a_day_has_its_budget(world: &World) {
     assert_eq!(asking.round(world).await, Round::default());
     world.clock.advance(TimeDelta::days(1));
     assert!(asking.round(world).await.calls > 0);
+}
+
+async fn what_a_checkout_sold_is_asked_for(world: &World) {
+    let pro = |terms: &mut ProgramTerms| {
+        let mut other = terms.rules[0].clone();
+        other.earn = commission_bridge::domain::terms::Earn::Percent("30".parse().unwrap());
+        other.product = vec!["prod_pro".to_owned()];
+        terms.rules.insert(0, other);
+    };
+    world.enter(&terms(pro)).await;
+    let session = json!({
+        "id": "cs_1", "object": "checkout.session", "mode": "payment", "status": "complete", "payment_status": "paid",
+        "amount_total": 10_000, "amount_subtotal": 10_000, "currency": "usd", "customer": "cus_1",
+        "payment_intent": "pi_1", "created": world.now().timestamp(), "metadata": acme(), "livemode": true,
+    });
+    let completed = json!({
+        "id": "evt_cs_1", "object": "event", "type": "checkout.session.completed", "livemode": true,
+        "created": world.now().timestamp(), "api_version": "2026-10-28.endive", "data": {"object": session},
+    });
+    let mut merchant = Merchant::of_bodies(std::slice::from_ref(&completed));
+    let item = |id: &str, amount: i64, product: &str| {
+        let price = json!({"id": format!("price_{product}"), "product": product});
+        json!({"id": id, "object": "item", "amount_subtotal": amount, "price": price})
+    };
+    let items = json!([item("li_1", 4000, "prod_pro"), item("li_2", 6000, "prod_other")]);
+    let items = json!({"object": "list", "data": items, "has_more": false});
+    merchant.change(Kind::Session, "cs_1", |session| session["line_items"] = items);
+    let asking = asking(world, merchant);
+    world.receive(&[completed]).await;
+    assert_eq!(world.balance().await, 2000, "it does not wait");
+    assert_eq!(lacking(world).await, [Missing::Lines("cs_1".to_owned())]);
+    assert_eq!(asking.later(world).await.answered, 1);
+    assert_eq!(world.balance().await, 2400, "30 % of 40.00, 20 % of 60.00");
+    asking.later(world).await;
+    assert!(lacking(world).await.is_empty());
 }

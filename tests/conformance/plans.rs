@@ -67,7 +67,19 @@ fn sample(path: &str, name: &str) -> &'static str {
 fn id_of(object: &Value) -> String {
     let kind = object["object"].as_str().unwrap_or("entry");
     let named = format!("{}_id", kind.trim_end_matches("_line"));
-    let id = ["id", named.as_str(), kind, "audit_id", "key_id", "secret_id", "entry_id", "key", "version", "month", "currency"];
+    let id = [
+        "id",
+        named.as_str(),
+        kind,
+        "audit_id",
+        "key_id",
+        "secret_id",
+        "entry_id",
+        "key",
+        "version",
+        "month",
+        "currency",
+    ];
     let id = id.into_iter().map(|field| &object[field]).find(|value| value.is_string() || value.is_number());
     let id = id.unwrap_or_else(|| panic!("which field names {object}?"));
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
@@ -281,6 +293,9 @@ async fn plan(world: &World, statement: &str) -> Vec<String> {
     }
 }
 
+/// Tables of which a workspace has a handful of rows.
+const FEW: [&str; 3] = ["api_keys", "webhook_secrets", "stripe_endpoints"];
+
 /// What is wrong with a line of a plan.
 fn is_scan(engine: Engine, line: &str) -> bool {
     match engine {
@@ -292,8 +307,8 @@ fn is_scan(engine: Engine, line: &str) -> bool {
             scanned.is_some_and(|name| is_table(name) && !is_constant)
                 || line.contains("AUTOMATIC")
                 || line == "USE TEMP B-TREE FOR ORDER BY"
-                // A workspace is a whole table; only keys and secrets are few enough to be read so.
-                || line.ends_with("(workspace_id=?)") && !line.contains("api_keys") && !line.contains("webhook_secrets")
+                // A workspace is a whole table; only keys, secrets and endpoints are few enough to be read so.
+                || line.ends_with("(workspace_id=?)") && !FEW.iter().any(|table| line.contains(table))
         }
         Engine::Postgres => {
             let node = line.trim_start_matches("->").trim_start();

@@ -127,7 +127,11 @@ fn permissions(mode: Mode, permissions: &[Permission], checks: &mut Checks) {
         checks.add("permissions", Finding::Wrong, detail);
     }
     if !others.is_empty() {
-        checks.add("permissions", Finding::Note, format!("{mode}: not there, and needed only for what they do: {others}"));
+        checks.add(
+            "permissions",
+            Finding::Note,
+            format!("{mode}: not there, and needed only for what they do: {others}"),
+        );
     }
 }
 
@@ -173,7 +177,11 @@ async fn recent_events(context: &Context, mode: Mode, api: &Api, checks: &mut Ch
     }
     tx.rollback().await?;
     let Some(oldest) = missing.iter().map(|event| event.at()).min() else {
-        let detail = format!("{mode}: Stripe's last {} have come in, the newest of {}", told.len(), newest.format("%Y-%m-%d %H:%M UTC"));
+        let detail = format!(
+            "{mode}: Stripe's last {} have come in, the newest of {}",
+            told.len(),
+            newest.format("%Y-%m-%d %H:%M UTC")
+        );
         checks.add("recent events", Finding::Fine, detail);
         return Ok(());
     };
@@ -193,17 +201,22 @@ async fn compared(context: &Context, mode: Mode, checks: &mut Checks) -> Result<
     let newest = reconciliations::newest(&mut tx, (context.workspace, mode)).await?;
     tx.rollback().await?;
     let Some(newest) = newest else {
-        let detail = format!("{mode}: never held against Stripe: `commission-bridge reconcile --month YYYY-MM`; `serve` does it every night");
+        let detail = format!(
+            "{mode}: never held against Stripe: `commission-bridge reconcile --month YYYY-MM`; `serve` does it every night"
+        );
         checks.add("reconciliation", Finding::Note, detail);
         return Ok(());
     };
     let (month, age) = (&newest.month, context.clock.now() - newest.checked_at());
     if newest.differing > 0 {
-        let detail =
-            format!("{mode}: in {month} {} differ: `commission-bridge reconcile --month {month}`", many(newest.differing, "object"));
+        let detail = format!(
+            "{mode}: in {month} {} differ: `commission-bridge reconcile --month {month}`",
+            many(newest.differing, "object")
+        );
         checks.add("reconciliation", Finding::Wrong, detail);
     } else if age > COMPARED_WITHIN {
-        let detail = format!("{mode}: {month} was compared {} days ago: is `serve` running with a key?", age.num_days());
+        let detail =
+            format!("{mode}: {month} was compared {} days ago: is `serve` running with a key?", age.num_days());
         checks.add("reconciliation", Finding::Note, detail);
     } else {
         checks.add("reconciliation", Finding::Fine, format!("{mode}: nothing differs in {month}"));

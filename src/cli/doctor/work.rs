@@ -104,7 +104,8 @@ async fn from_stripe(context: &Context, mode: Mode, checks: &mut Checks) -> Resu
     tx.rollback().await?;
     for (what, waiting, given_up) in counts {
         if waiting > 0 {
-            let detail = format!("{mode}: {} wait ({what}): `serve` asks Stripe with a key that may", many(waiting, "question"));
+            let detail =
+                format!("{mode}: {} wait ({what}): `serve` asks Stripe with a key that may", many(waiting, "question"));
             checks.add("look-ups", Finding::Note, detail);
         }
         if given_up > 0 {
@@ -162,4 +163,3 @@ pub(super) async fn outbox(context: &Context, checks: &mut Checks) -> Result<(),
     }
     Ok(())
 }
-

@@ -241,7 +241,11 @@ fn session_payment(objects: &Objects, group: &Group, id: &str, session: &Session
     payment.on_stripe = received;
     payment.total = session.total;
     payment.tax = session.tax;
-    payment.lines = vec![Line { id: id.to_owned(), amount: session.subtotal.max(0), ..Line::default() }];
+    payment.has_unseen_lines = session.lines.is_empty();
+    payment.lines.clone_from(&session.lines);
+    if payment.lines.is_empty() {
+        payment.lines.push(Line { id: id.to_owned(), amount: session.subtotal.max(0), ..Line::default() });
+    }
     Some(finish(payment))
 }
 

@@ -100,6 +100,7 @@ pub(super) struct Session {
     pub subtotal: i64,
     pub tax: i64,
     pub first_paid: Option<Moment>,
+    pub lines: Vec<Line>,
     /// When it was made, where only what was fetched says that it is paid.
     pub made: Option<Moment>,
     pub metadata: Metadata,
@@ -375,6 +376,9 @@ impl Objects {
         session.total = fact.total;
         session.subtotal = fact.subtotal;
         session.tax = fact.tax;
+        if !fact.lines.is_empty() {
+            session.lines.clone_from(&fact.lines);
+        }
         // What was fetched shows that it is paid, not since when: its payment intent and charge say more.
         match (fact.status, event.fetched_at) {
             (CheckoutStatus::Paid, None) => first(&mut session.first_paid, stamp),

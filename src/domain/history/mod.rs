@@ -103,7 +103,8 @@ pub struct Payment {
     pub said: Vec<Said>,
     /// The buyer's e-mails on the payment's own objects, lower case.
     pub emails: Vec<String>,
-    /// Whether further lines exist that no event shows; they stand as one line without a product.
+    /// Whether lines exist that no event shows (an invoice's further ones, all of a checkout's); they stand as one line
+    /// without a product.
     pub has_unseen_lines: bool,
     /// Whether it has discounts behind which an unknown promotion code may be.
     pub has_hidden_discounts: bool,

@@ -104,8 +104,11 @@ pub(super) async fn compare(
     post: Post<ToCompare>,
 ) -> Result<Response, Problem> {
     caller.must_be(Role::Finance)?;
-    let month: Month =
-        post.body.month.parse().map_err(|error: crate::domain::calendar::BadMonth| Problem::invalid("month", error.to_string()))?;
+    let month: Month = post
+        .body
+        .month
+        .parse()
+        .map_err(|error: crate::domain::calendar::BadMonth| Problem::invalid("month", error.to_string()))?;
     let book = (caller.workspace(), caller.mode());
     let api = app.stripe_of(book.0, book.1).await?;
     let asking = Asking::new(api, Patience::machine());

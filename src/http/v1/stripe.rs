@@ -147,11 +147,7 @@ pub(super) struct Connecting {
     request_body = Option<Connecting>,
     responses((status = 200, description = "The connection", body = StripeConnection))
 )]
-pub(super) async fn join(
-    State(app): State<App>,
-    caller: Caller,
-    post: Post<Connecting>,
-) -> Result<Response, Problem> {
+pub(super) async fn join(State(app): State<App>, caller: Caller, post: Post<Connecting>) -> Result<Response, Problem> {
     app.may_change_terms(&caller).await?;
     let api = app.stripe_of(caller.workspace(), caller.mode()).await?;
     let seen = connect::look(&api).await?;

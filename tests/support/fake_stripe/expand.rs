@@ -58,12 +58,28 @@ fn steps(kind: Kind, path: &str) -> Option<Vec<(&'static str, Expands)>> {
     Some(all)
 }
 
+/// What a session sold of which nobody said more.
+fn sold(session: &Value) -> Value {
+    let item = serde_json::json!({
+        "id": format!("li_{}", session["id"].as_str().unwrap_or_default()), "object": "item", "price": null,
+        "amount_subtotal": session["amount_subtotal"], "amount_total": session["amount_total"], "quantity": 1,
+    });
+    serde_json::json!({"object": "list", "data": [item], "has_more": false})
+}
+
 impl Merchant {
     /// An object as it is shown.
     pub(super) fn show(&self, kind: Kind, object: &Value, wanted: &Wanted) -> Value {
         let mut shown = object.clone();
         if kind == Kind::Invoice {
             cut_lines(&mut shown);
+        }
+        let items = shown.as_object_mut().and_then(|shown| shown.remove("line_items"));
+        let items = items.filter(|_| kind == Kind::Session);
+        if kind == Kind::Session
+            && wanted.0.iter().any(|steps| steps.first().is_some_and(|step| step.0 == "line_items"))
+        {
+            shown["line_items"] = items.unwrap_or_else(|| sold(&shown));
         }
         for steps in &wanted.0 {
             self.expand(&mut shown, steps);
@@ -78,7 +94,7 @@ impl Merchant {
         }
         match expands {
             Expands::Payments if object["payments"].is_null() => object["payments"] = self.payments(object),
-            Expands::Payments => {}
+            Expands::Payments | Expands::LineItems => {}
             Expands::Refunds => object["refunds"] = self.refunds(object),
             Expands::Object(_) | Expands::Discounts => {
                 for found in at_path(object, path) {
@@ -106,7 +122,7 @@ impl Merchant {
                 }
                 Some(object)
             }
-            Expands::Payments | Expands::Refunds => None,
+            Expands::Payments | Expands::Refunds | Expands::LineItems => None,
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) enum Expands {
     Object(Kind),
     /// An invoice's payments, which are not there otherwise.
     Payments,
+    /// What a session sold, which is not shown otherwise.
+    LineItems,
     /// A charge's refunds, which are not there otherwise.
     Refunds,
     /// The discounts behind ids.
@@ -101,6 +103,7 @@ pub(super) const ALL: [About; 15] = [
             ("subscription", "/subscription"),
         ],
         expandable: &[
+            ("line_items", Expands::LineItems),
             CUSTOMER,
             ("invoice", Expands::Object(Kind::Invoice)),
             ("payment_intent", Expands::Object(Kind::Intent)),
