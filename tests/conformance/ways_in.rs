@@ -25,8 +25,8 @@ use commission_bridge::store::Mode;
 use commission_bridge::store::events::Source;
 use commission_bridge::stripe::fetched::{self, state};
 use commission_bridge::stripe_api::{Api, Keys, Options as Calls};
-use serde_json::value::to_raw_value;
 use serde_json::json;
+use serde_json::value::to_raw_value;
 
 use crate::fake_stripe::{FakeStripe, Faults, Kind as Listed, LIVE_KEY, Merchant};
 use crate::harness::World;
@@ -213,9 +213,9 @@ impl Twin {
         assert_eq!((report.error.clone(), report.parked.len(), report.gaps.len()), (None, 0, 0), "{report:?}");
     }
 
-    /// Polls while something is wrong, which is told.
-    async fn poll_in_vain(&mut self, world: &World) {
-        let (mut books, number) = (self.fake.books(), self.random.below(6));
+    /// What is wrong with the key or with Stripe.
+    fn break_something(&self, number: u64) {
+        let mut books = self.fake.books();
         match number {
             0 => books.revoked.push(LIVE_KEY),
             1 => books.lacks.push("event_read"),
@@ -230,7 +230,12 @@ impl Twin {
                 books.instead.extend((0..200).map(answer));
             }
         }
-        drop(books);
+    }
+
+    /// Polls while something is wrong, which is told.
+    async fn poll_in_vain(&mut self, world: &World) {
+        let number = self.random.below(6);
+        self.break_something(number);
         let report = self.poller.poll(&self.asking, (world.workspace, Mode::Live), None).await.unwrap();
         let said = report.error.unwrap_or_default();
         let word = ["Expired API Key", "permission", "", "", "no event that can be told", ""]
@@ -324,7 +329,7 @@ impl Twin {
         let mut owed: BTreeMap<String, BTreeMap<(String, String, String), i64>> = BTreeMap::new();
         for booked in world.entries().await {
             let entry = booked.entry;
-            let key = (entry.partner.to_string(), format!("{:?}", entry.component), entry.currency.to_string());
+            let key = (entry.partner.clone(), format!("{:?}", entry.component), entry.currency.to_string());
             *owed.entry(entry.payment_id.unwrap_or_default()).or_default().entry(key).or_default() += entry.amount;
         }
         let mut references: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -349,7 +354,7 @@ async fn came(world: &World, name: &str, seed: u64, way: Way) -> Ledger {
     let business = small(seed);
     let world = world.another(&format!("{name}-{seed}"), business.events[0].at - TimeDelta::days(1)).await;
     let mut twin = Twin::of(&world, business, seed);
-    let ledger = twin.run(&world, way).await;
+    let ledger = Box::pin(twin.run(&world, way)).await;
     agrees(&world, &twin.business.books, &format!("{name}, seed {seed}")).await;
     proven(&world).await;
     // What decisions lack is known to Stripe, and changes nothing of what is owed.
@@ -425,7 +430,7 @@ async fn what_never_came_is_named_and_fetched(world: &World) {
         let world = world.another(&format!("without-{kind:?}"), business.events[0].at - TimeDelta::days(1)).await;
         let mut twin = Twin { withheld, ..Twin::of(&world, business, seed) };
         let lossy = Way { delivered: 90, repeated: 10, late: 10, is_polled: true, ..PERFECT };
-        assert_ne!(twin.run(&world, lossy).await, told, "it makes a difference");
+        assert_ne!(Box::pin(twin.run(&world, lossy)).await, told, "it makes a difference");
         assert_eq!(twin.reconcile(&world).await, [(kind, id.clone(), Why::Missing)]);
         let (db, inbox) = (world.db.clone(), world.inbox.clone());
         let into = Destination { db, inbox, workspace: world.workspace, mode: Mode::Live };

@@ -211,7 +211,7 @@ impl Merchant {
         if charge["paid"] != true || charge["captured"] == false || captured == 0 {
             return;
         }
-        let transaction = self.transaction(charge, "charge", captured, true);
+        let transaction = transaction(charge, "charge", captured, true);
         charge["balance_transaction"] = transaction["id"].clone();
         self.put(Kind::BalanceTransaction, transaction);
     }
@@ -219,26 +219,27 @@ impl Merchant {
     fn book_refund(&mut self, refund: &mut Value) {
         let amount = refund["amount"].as_i64().unwrap_or_default();
         if refund["status"] == "succeeded" || refund["status"].is_null() {
-            let transaction = self.transaction(refund, "refund", -amount, false);
+            let transaction = transaction(refund, "refund", -amount, false);
             refund["balance_transaction"] = transaction["id"].clone();
             self.put(Kind::BalanceTransaction, transaction);
         }
     }
+}
 
-    fn transaction(&self, source: &Value, type_: &str, amount: i64, bears_fee: bool) -> Value {
-        let (id, created) = (source["id"].as_str().unwrap_or_default(), &source["created"]);
-        let currency = source["currency"].as_str().unwrap_or_default();
-        let (amount, settled_in, rate) = settled(amount, currency);
-        let fee = if bears_fee { (amount * FEE_OF_THOUSAND / 1000 + FEE_FIXED).min(amount) } else { 0 };
-        json!({
-            "id": derived_id("txn", &[id, type_]), "object": "balance_transaction", "amount": amount,
-            "available_on": created, "created": created, "currency": settled_in, "description": null,
-            "exchange_rate": rate, "fee": fee,
-            "fee_details": [{"amount": fee, "application": null, "currency": settled_in,
-                "description": "Stripe processing fees", "type": "stripe_fee"}],
-            "net": amount - fee, "reporting_category": type_, "source": id, "status": "available", "type": type_,
-        })
-    }
+/// A movement of the merchant's balance.
+fn transaction(source: &Value, type_: &str, amount: i64, bears_fee: bool) -> Value {
+    let (id, created) = (source["id"].as_str().unwrap_or_default(), &source["created"]);
+    let currency = source["currency"].as_str().unwrap_or_default();
+    let (amount, settled_in, rate) = settled(amount, currency);
+    let fee = if bears_fee { (amount * FEE_OF_THOUSAND / 1000 + FEE_FIXED).min(amount) } else { 0 };
+    json!({
+        "id": derived_id("txn", &[id, type_]), "object": "balance_transaction", "amount": amount,
+        "available_on": created, "created": created, "currency": settled_in, "description": null,
+        "exchange_rate": rate, "fee": fee,
+        "fee_details": [{"amount": fee, "application": null, "currency": settled_in,
+            "description": "Stripe processing fees", "type": "stripe_fee"}],
+        "net": amount - fee, "reporting_category": type_, "source": id, "status": "available", "type": type_,
+    })
 }
 
 /// The merchant has balances in dollars and euros; everything else becomes euros.

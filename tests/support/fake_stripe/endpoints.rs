@@ -145,7 +145,8 @@ pub(super) fn update(books: &mut Books, request: &Request, account: &str, live: 
         endpoint.enabled_events = types;
     }
     if let Some(disabled) = request.fields.get("disabled") {
-        endpoint.status = if disabled == "true" { "disabled" } else { "enabled" }.to_owned();
+        let status = if disabled == "true" { "disabled" } else { "enabled" };
+        status.clone_into(&mut endpoint.status);
     }
     endpoint.description = request.fields.get("description").cloned().or_else(|| endpoint.description.clone());
     endpoint.metadata.extend(request.metadata());

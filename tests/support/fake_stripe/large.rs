@@ -3,6 +3,8 @@
 //! One customer in twelve invoices has one subscription; every invoice was paid by a card; every twenty-fifth charge was
 //! refunded in part, every thousandth is disputed.
 
+use std::fmt::Write as _;
+
 use commission_bridge::domain::Time;
 use commission_bridge::sample::event::{Kind as Happens, Object};
 use commission_bridge::sample::shape::charge::{Charge, PaymentIntent};
@@ -143,7 +145,7 @@ impl Large {
         let place = if matches!(kind, Kind::Customer | Kind::Subscription) {
             number
         } else {
-            (number % Self::step(kind) == 0).then_some(number / Self::step(kind))?
+            number.is_multiple_of(Self::step(kind)).then_some(number / Self::step(kind))?
         };
         (place < self.count(kind)).then_some(place)
     }
@@ -191,7 +193,7 @@ impl Large {
             let (from, until) = if value.starts_with("cus_") {
                 let per = PER_CUSTOMER / Self::step(kind).min(PER_CUSTOMER);
                 (number * per, (number + 1) * per)
-            } else if number % Self::step(kind) == 0 {
+            } else if number.is_multiple_of(Self::step(kind)) {
                 (number / Self::step(kind), number / Self::step(kind) + 1)
             } else {
                 (0, 0)
@@ -211,7 +213,7 @@ impl Large {
             self.write(&mut text, kind, place, !wanted.is_nothing());
             text.push(if place == from { ' ' } else { ',' });
         }
-        text.push_str(&format!("],\"has_more\":{has_more},\"url\":\"{url}\"}}"));
+        let _ = write!(text, "],\"has_more\":{has_more},\"url\":\"{url}\"}}");
         Ok(text)
     }
 }

@@ -52,7 +52,9 @@ impl Merchant {
     /// The live account of a business in which all this has happened, in order.
     pub fn of(events: &[Event]) -> Self {
         let mut merchant = Self::default();
-        events.iter().for_each(|event| merchant.happen(event));
+        for event in events {
+            merchant.happen(event);
+        }
         merchant
     }
 
@@ -60,7 +62,9 @@ impl Merchant {
     /// came from) it does not know.
     pub fn of_bodies(events: &[Value]) -> Self {
         let mut merchant = Self::default();
-        events.iter().for_each(|event| merchant.tell(event));
+        for event in events {
+            merchant.tell(event);
+        }
         merchant
     }
 
