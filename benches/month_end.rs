@@ -166,6 +166,8 @@ fn sale(ids: &Ids, number: usize, partner: &str, at: Time) -> (Payment, Entry) {
     let paid = 2_000 + i64::try_from(number % 7_919).unwrap();
     let usd = "usd".parse().unwrap();
     let decision = Decision {
+        via: None,
+        takings: Vec::new(),
         references: vec![reference.clone()],
         reference,
         customer: Some(format!("cus_{:06}", number / 3)),

@@ -187,6 +187,9 @@ pub struct InvoiceFact {
     /// resort that of its subscription lines).
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub subscription_metadata: Metadata,
+    /// Whether it shows that the subscription's metadata was empty then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty_snapshot: bool,
     /// Promotion code ids or texts among the discounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promotion_codes: Vec<String>,

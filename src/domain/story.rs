@@ -107,6 +107,7 @@ impl Story {
             charges: vec![format!("ch_{id}")],
             metadata: Metadata::new(),
             subscription_metadata: Metadata::new(),
+            empty_snapshot: false,
             promotion_codes: vec![],
             lines: vec![line],
             voided_at: None,

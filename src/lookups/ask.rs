@@ -42,22 +42,19 @@ pub async fn ask(api: &Api, missing: &Missing, now: Time, livemode: bool, calls:
 impl Asking<'_> {
     /// Which invoice or session a payment intent pays; where there is none, that is an answer, too.
     async fn link(&mut self, id: &str) -> Result<(), Ended> {
-        let intent = match self.get(Kind::PaymentIntent, id).await? {
-            Some(intent) => intent,
+        let intent = if let Some(intent) = self.get(Kind::PaymentIntent, id).await? {
+            intent
+        } else {
             // A charge: its intent is asked about, if it has one.
-            None => {
-                let Some(charge) = self.get(Kind::Charge, id).await? else { return Ok(()) };
-                let mut shown = shown(&charge)?;
-                let Some(intent) = reference(&shown["payment_intent"]) else {
-                    shown["invoice"] = Value::Null;
-                    return self.keep(Kind::Charge, &raw(&shown)?);
-                };
-                self.keep(Kind::Charge, &charge)?;
-                match self.get(Kind::PaymentIntent, &intent).await? {
-                    Some(intent) => intent,
-                    None => return Ok(()),
-                }
-            }
+            let Some(charge) = self.get(Kind::Charge, id).await? else { return Ok(()) };
+            let mut shown = shown(&charge)?;
+            let Some(intent) = reference(&shown["payment_intent"]) else {
+                shown["invoice"] = Value::Null;
+                return self.keep(Kind::Charge, &raw(&shown)?);
+            };
+            self.keep(Kind::Charge, &charge)?;
+            let Some(intent) = self.get(Kind::PaymentIntent, &intent).await? else { return Ok(()) };
+            intent
         };
         let mut shown = shown(&intent)?;
         let id = shown["id"].as_str().unwrap_or(id).to_owned();

@@ -115,14 +115,14 @@ impl LookUps {
             Answer::Done(_) => (later(&due, now), Some(format!("Stripe does not say {}", due.missing)), None),
             Answer::Refused(refusal) => (later(&due, now), Some(refusal.to_string()), None),
             // The server's trouble is no answer: nothing is given up for it.
-            Answer::Busy => (soon(now), Some("Stripe has too many requests at the moment".to_owned()), None),
-            Answer::Unknown(why) => (soon(now), Some(why), None),
-            Answer::KeyProblem(problem) => (soon(now), Some(problem.to_string()), Some(problem.to_string())),
+            Answer::Busy => (Some(soon(now)), Some("Stripe has too many requests at the moment".to_owned()), None),
+            Answer::Unknown(why) => (Some(soon(now)), Some(why), None),
+            Answer::KeyProblem(problem) => (Some(soon(now)), Some(problem.to_string()), Some(problem.to_string())),
         };
         if why.is_none() {
-            round.answered += 1
+            round.answered += 1;
         } else {
-            round.postponed += 1
+            round.postponed += 1;
         }
         let mut tx = self.ledger.db.write(Urgency::Background).await?;
         asked::count_calls(&mut tx, workspace, mode, day(now), i64::try_from(calls).unwrap_or(i64::MAX)).await?;
@@ -148,8 +148,8 @@ impl LookUps {
     }
 }
 
-fn soon(now: Time) -> Option<Time> {
-    Some(now + TimeDelta::minutes(5))
+fn soon(now: Time) -> Time {
+    now + TimeDelta::minutes(5)
 }
 
 /// When an answer is looked at again, or asked for again; never once it was in vain too often.

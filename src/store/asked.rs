@@ -1,6 +1,6 @@
 //! What Stripe has to be asked for ([`Missing`]): a queue, and a memory of what was asked before.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use sqlx::FromRow;
 
@@ -49,9 +49,9 @@ pub async fn ask(
     if missing.is_empty() {
         return Ok(());
     }
-    let once: BTreeMap<(Mode, &Missing), ()> = missing.iter().map(|(mode, what, _)| ((*mode, what), ())).collect();
+    let once: BTreeSet<(Mode, &Missing)> = missing.iter().map(|(mode, what, _)| (*mode, what)).collect();
     let mut rows = Rows::new(&[("mode", Int), ("what", Text), ("object", Text), ("due_at", Int)]);
-    for (mode, what) in once.keys() {
+    for (mode, what) in once {
         rows.push([mode.as_i64().into(), what.what().into(), what.object().into(), micros(due(what)).into()]);
     }
     let text = "INSERT INTO lookups (workspace_id, mode, what, object, asked_at, due_at, attempts)

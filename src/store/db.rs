@@ -270,10 +270,10 @@ impl Db {
         let Pools::Postgres(pool) = &self.pools else { return };
         let before = grown.fetch_add(rows, Ordering::Relaxed);
         let mark = std::iter::successors(Some(first), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
-        if mark.is_some_and(|mark| before + rows >= mark) {
-            if let Err(error) = sqlx::query(tables).execute(pool).await {
-                tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
-            }
+        if mark.is_some_and(|mark| before + rows >= mark)
+            && let Err(error) = sqlx::query(tables).execute(pool).await
+        {
+            tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
         }
     }
 

@@ -61,7 +61,7 @@ struct Parent {
 #[serde(default)]
 struct SubscriptionDetails {
     subscription: Reference,
-    metadata: Meta,
+    metadata: Maybe<Meta>,
 }
 
 #[derive(Default, Deserialize)]
@@ -104,7 +104,8 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
 
     let parent = invoice.parent.or_empty().subscription_details.or_empty();
     let legacy = invoice.subscription_details.or_empty();
-    let subscription_metadata = [parent.metadata.0, legacy.metadata.0]
+    let has_snapshot = parent.metadata.0.is_some() || legacy.metadata.0.is_some();
+    let subscription_metadata = [parent.metadata.or_empty().0, legacy.metadata.or_empty().0]
         .into_iter()
         .find(|metadata| !metadata.is_empty())
         .unwrap_or_else(|| mirrored_metadata(&lines));
@@ -133,6 +134,7 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
         intents,
         charges,
         metadata: invoice.metadata.0,
+        empty_snapshot: has_snapshot && subscription_metadata.is_empty(),
         subscription_metadata,
         promotion_codes,
         lines: lines.into_iter().map(|line| line.line).collect(),

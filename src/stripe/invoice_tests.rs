@@ -27,6 +27,7 @@ fn expected() -> InvoiceFact {
         charges: Vec::new(),
         metadata: metadata(&[("order", "A-17")]),
         subscription_metadata: metadata(&[("partner_key", "acme")]),
+        empty_snapshot: false,
         promotion_codes: Vec::new(),
         lines: vec![Line {
             id: "il_0001".to_owned(),

@@ -40,11 +40,11 @@ struct Told {
 }
 
 fn told(world: &World, seed: u64) -> Told {
-    told_as(world, Options::varied(seed))
+    told_as(world, &Options::varied(seed))
 }
 
-fn told_as(world: &World, options: Options) -> Told {
-    let business = business(&Options { customers: 30, months: 5, ..options });
+fn told_as(world: &World, options: &Options) -> Told {
+    let business = business(&Options { customers: 30, months: 5, ..options.clone() });
     let events = business.events.iter().flat_map(|event| render_all(event, Shape::New)).collect();
     let fake = FakeStripe::with(world.clock.clone(), Merchant::of(&business.events));
     Told { fake, business, events }
@@ -131,7 +131,7 @@ async fn what_is_missing_is_named_and_fetched(world: &World) {
 
 async fn what_stripe_does_not_have_is_named(world: &World) {
     // Refunds of accounts that tell cumulative figures are not known by id.
-    let told = told_as(world, Options { refunds: RefundEvents::ById, ..Options::varied(13) });
+    let told = told_as(world, &Options { refunds: RefundEvents::ById, ..Options::varied(13) });
     world.hear(&told, |_| true).await;
     let lower: Vec<String> = world
         .payments()

@@ -85,6 +85,8 @@ pub(super) struct Invoice {
     pub discounts_shown: bool,
     pub shown: Showings,
     pub snapshot: Showings,
+    /// When it showed its subscription's metadata, of which there may have been none.
+    snapshot_at: Option<Time>,
 }
 
 #[derive(Debug, Default)]
@@ -276,7 +278,7 @@ impl Objects {
             let Some(subscription) = invoice.subscription.as_ref().and_then(|id| self.subscriptions.get_mut(id)) else {
                 continue;
             };
-            if let Some(at) = invoice.snapshot.0.values().min() {
+            if let Some(at) = invoice.snapshot_at {
                 let all: BTreeSet<What> = invoice.snapshot.0.keys().cloned().collect();
                 // Codes are not among what an invoice shows of its subscription.
                 let codes = subscription
@@ -286,7 +288,7 @@ impl Objects {
                     .flat_map(|(all, ..)| all)
                     .filter(|what| matches!(what, What::PromotionCode(_)));
                 let all = all.into_iter().chain(codes.cloned().collect::<Vec<_>>()).collect();
-                subscription.past.shown.push((*at, all));
+                subscription.past.shown.push((at, all));
             }
         }
         for customer in self.customers.values_mut() {
@@ -350,6 +352,9 @@ impl Objects {
         invoice.shown.show_all(&fact.metadata, &fact.promotion_codes, at);
         invoice.shown.show_email(fact.email.as_deref(), at);
         invoice.snapshot.show_all(&fact.subscription_metadata, &[], at);
+        if fact.empty_snapshot || !fact.subscription_metadata.is_empty() {
+            invoice.snapshot_at = invoice.snapshot_at.into_iter().chain([at]).min();
+        }
         // All lines are more than a first page of them, whoever came last.
         let is_less = fact.unseen_lines != 0 && invoice.unseen_lines == 0 && !invoice.lines.is_empty();
         if !fact.lines.is_empty() && !is_less {
