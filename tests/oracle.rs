@@ -3,6 +3,8 @@
 //!
 //! The merchant is simulated (`commission_bridge::sample`); its books share nothing with the deciding.
 
+#![allow(clippy::unwrap_used)] // a test may end where it stands
+
 #[path = "support/fake_stripe/mod.rs"]
 mod fake_stripe;
 #[path = "oracle/sources.rs"]

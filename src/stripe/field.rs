@@ -114,7 +114,7 @@ macro_rules! readable {
 }
 pub(super) use readable;
 
-readable!(Id, Text, Int, Exactly, Flag, Seconds, Code, Reference, Meta, Maybe<T>, List<T>, Items<T>);
+readable!(Id, Text, Int, Exactly, Flag, Seconds, Code, Reference, Meta, MaybeMeta, Maybe<T>, List<T>, Items<T>);
 
 /// Text without what no database can hold as text.
 fn clean(text: &str) -> Option<String> {
@@ -315,6 +315,21 @@ impl<'de> Field<'de> for Meta {
             }
         }
         Ok(Self(metadata))
+    }
+}
+
+/// `metadata` of which it matters whether it is there at all.
+#[derive(Debug, Default)]
+pub(super) struct MaybeMeta(pub Option<Meta>);
+
+impl<'de> Field<'de> for MaybeMeta {
+    const EXPECTED: &'static str = Meta::EXPECTED;
+
+    fn from_list<A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        Meta::from_list(list).map(|meta| Self(Some(meta)))
+    }
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        Meta::from_map(map).map(|meta| Self(Some(meta)))
     }
 }
 

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use super::discount::{Discount, any_hidden, promotion_codes};
-use super::field::{Code, Flag, Id, Int, List, Maybe, Meta, Reference, Seconds, Text};
+use super::field::{Code, Flag, Id, Int, List, Maybe, MaybeMeta, Meta, Reference, Seconds, Text};
 use super::invoice_line::{RawLine, ReadLine};
 use super::invoice_payment::Payment;
 use super::price::inherit;
@@ -61,7 +61,7 @@ struct Parent {
 #[serde(default)]
 struct SubscriptionDetails {
     subscription: Reference,
-    metadata: Maybe<Meta>,
+    metadata: MaybeMeta,
 }
 
 #[derive(Default, Deserialize)]
@@ -105,8 +105,10 @@ pub(super) fn read(json: &str, event_type: &str) -> Result<Vec<Fact>, ReadError>
     let parent = invoice.parent.or_empty().subscription_details.or_empty();
     let legacy = invoice.subscription_details.or_empty();
     let has_snapshot = parent.metadata.0.is_some() || legacy.metadata.0.is_some();
-    let subscription_metadata = [parent.metadata.or_empty().0, legacy.metadata.or_empty().0]
+    let subscription_metadata = [parent.metadata.0, legacy.metadata.0]
         .into_iter()
+        .flatten()
+        .map(|meta| meta.0)
         .find(|metadata| !metadata.is_empty())
         .unwrap_or_else(|| mirrored_metadata(&lines));
     let subscription = (parent.subscription.id())
