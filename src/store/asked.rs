@@ -95,7 +95,7 @@ pub async fn claim(
     let rows: Vec<(String, String, i64)> = on!(tx, conn => {
         sqlx::query_as(
             "UPDATE lookups SET due_at = $4
-             WHERE workspace_id = $1 AND mode = $2 AND (what, object) IN (
+             WHERE workspace_id = $1 AND mode = $2 AND due_at <= $3 AND (what, object) IN (
                  SELECT what, object FROM lookups
                  WHERE workspace_id = $1 AND mode = $2 AND due_at <= $3
                  ORDER BY due_at, what, object LIMIT $5)
