@@ -173,7 +173,7 @@ async fn webhooks_since(
         return Ok(Some(since));
     }
     // Another process's clock may be a little behind.
-    let from = book.and_then(|book| book.webhooks_looked_until()).map(|until| until - OVERLAP);
+    let from = book.and_then(|book| book.webhooks_looked_until()).map(|until| until - LATE);
     let since = syncs::first_webhook(tx, workspace, mode, from).await?;
     syncs::note_webhooks(tx, workspace, mode, since, now).await?;
     Ok(since)
