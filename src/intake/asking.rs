@@ -19,7 +19,8 @@ pub const PAGE: &str = "100";
 #[derive(Debug, Clone)]
 pub struct Asking {
     api: Arc<Api>,
-    patience: Patience,
+    /// None where it is asked once.
+    patience: Option<Patience>,
     calls: Arc<AtomicI64>,
 }
 
@@ -32,6 +33,9 @@ pub enum AskError {
     /// Stripe refused it.
     #[error("{0}")]
     Refused(Refusal),
+    /// Stripe did not answer, and was asked once.
+    #[error("Stripe did not answer ({0})")]
+    NotNow(String),
     /// Stripe did not answer for minutes.
     #[error("Stripe did not answer for ten minutes ({0}); it goes on from here the next time")]
     Unreachable(String),
@@ -47,7 +51,12 @@ impl AskError {
 impl Asking {
     /// Asks by this way.
     pub fn new(api: Arc<Api>, patience: Patience) -> Self {
-        Self { api, patience, calls: Arc::default() }
+        Self { api, patience: Some(patience), calls: Arc::default() }
+    }
+
+    /// Asks once and tells at once: for whoever has a queue of its own to come back to.
+    pub fn once(api: Arc<Api>) -> Self {
+        Self { api, patience: None, calls: Arc::default() }
     }
 
     /// The calls since this was asked last.
@@ -98,10 +107,11 @@ impl Asking {
             Answer::Busy => "too many requests".to_owned(),
             Answer::Unknown(why) => why,
         };
+        let Some(patience) = &self.patience else { return Err(AskError::NotNow(why)) };
         *failures += 1;
         let Some(long) = pause(*failures) else { return Err(AskError::Unreachable(why)) };
         tracing::info!(%why, seconds = long.as_secs(), "Stripe did not answer; asking again");
-        self.patience.wait(long).await;
+        patience.wait(long).await;
         Ok(None)
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::asking::{AskError, Asking, PAGE, name};
-use super::backfill::complete_invoice;
+use super::backfill::complete;
 use super::{Inbox, Incoming, Ready};
 use crate::domain::Time;
 use crate::store::events::Source;
@@ -249,7 +249,7 @@ async fn one(
 ) -> Result<Box<RawValue>, FetchError> {
     let query: Vec<(&str, &str)> = kind.expanded().iter().map(|field| ("expand[]", *field)).collect();
     let object = asking.object(kind.path(), id, &query).await?;
-    let object = if kind == Kind::Invoice { complete_invoice(asking, object).await? } else { object };
+    let object = complete(asking, kind, object).await?;
     wrap_and_keep(into, kind, vec![object.clone()], now, report).await?;
     Ok(object)
 }

@@ -5,19 +5,21 @@
 mod ask;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use crate::domain::Time;
 use crate::domain::missing::Missing;
+use crate::intake::asking::{AskError, Asking};
 use crate::intake::{Inbox, Incoming, SubmitError};
 use crate::ledger::Ledger;
 use crate::store::asked::{self, Due};
 use crate::store::events::Source;
 use crate::store::{Mode, StoreError, Urgency, WorkspaceId};
-use crate::stripe_api::{Answer, Api};
+use crate::stripe_api::Api;
 
-pub use ask::ask;
+pub use ask::{Unanswered, ask};
 
 /// How many are asked before anything else may be done.
 const ROUND: i64 = 20;
@@ -72,7 +74,7 @@ impl LookUps {
     ///
     /// # Errors
     /// [`LookupError`]; what was under way is asked again after a while.
-    pub async fn round(&self, api: &Api, (workspace, mode): (WorkspaceId, Mode)) -> Result<Round, LookupError> {
+    pub async fn round(&self, api: &Arc<Api>, (workspace, mode): (WorkspaceId, Mode)) -> Result<Round, LookupError> {
         let mut round = Round::default();
         let now = self.ledger.clock.now();
         let mut tx = self.ledger.db.read().await?;
@@ -93,7 +95,7 @@ impl LookUps {
 
     async fn answer(
         &self,
-        api: &Api,
+        api: &Arc<Api>,
         (workspace, mode): (WorkspaceId, Mode),
         due: Due,
         round: &mut Round,
@@ -106,18 +108,20 @@ impl LookUps {
             return Ok(());
         }
         let now = self.ledger.clock.now();
-        let mut calls = 0;
-        let answer = ask(api, &due.missing, now, mode == Mode::Live, &mut calls).await;
-        round.calls += calls;
+        let asking = Asking::once(api.clone());
+        let answer = ask(&asking, &due.missing, now, mode == Mode::Live).await;
+        let calls = asking.take_calls();
+        round.calls += usize::try_from(calls).unwrap_or_default();
         let (again, why, key_problem) = match answer {
             // Should it not help, it is asked once more.
-            Answer::Done(asked) if self.take(workspace, &asked).await? => (later(&due, now), None, None),
-            Answer::Done(_) => (later(&due, now), Some(format!("Stripe does not say {}", due.missing)), None),
-            Answer::Refused(refusal) => (later(&due, now), Some(refusal.to_string()), None),
+            Ok(asked) if self.take(workspace, &asked).await? => (later(&due, now), None, None),
+            Ok(_) => (later(&due, now), Some(format!("Stripe does not say {}", due.missing)), None),
+            Err(Unanswered::Ask(AskError::Refused(refusal))) => (later(&due, now), Some(refusal.to_string()), None),
+            Err(Unanswered::Ask(AskError::Key(problem))) => {
+                (Some(soon(now)), Some(problem.to_string()), Some(problem.to_string()))
+            }
             // The server's trouble is no answer: nothing is given up for it.
-            Answer::Busy => (Some(soon(now)), Some("Stripe has too many requests at the moment".to_owned()), None),
-            Answer::Unknown(why) => (Some(soon(now)), Some(why), None),
-            Answer::KeyProblem(problem) => (Some(soon(now)), Some(problem.to_string()), Some(problem.to_string())),
+            Err(error) => (Some(soon(now)), Some(error.to_string()), None),
         };
         if why.is_none() {
             round.answered += 1;
@@ -125,7 +129,7 @@ impl LookUps {
             round.postponed += 1;
         }
         let mut tx = self.ledger.db.write(Urgency::Background).await?;
-        asked::count_calls(&mut tx, workspace, mode, day(now), i64::try_from(calls).unwrap_or(i64::MAX)).await?;
+        asked::count_calls(&mut tx, workspace, mode, day(now), calls).await?;
         asked::postpone(&mut tx, workspace, mode, &due.missing, again, why.as_deref()).await?;
         tx.commit().await?;
         key_problem.map_or(Ok(()), |problem| Err(LookupError::Key(problem)))

@@ -28,14 +28,14 @@ crate::on_both_engines!(
 
 struct Asking {
     fake: FakeStripe,
-    api: Api,
+    api: std::sync::Arc<Api>,
     lookups: LookUps,
 }
 
 fn asking(world: &World, merchant: Merchant) -> Asking {
     let fake = FakeStripe::with(world.clock.clone(), merchant);
     let options = Options { base: Some(fake.base()), per_second: 0, ..Options::default() };
-    let api = Api::new(LIVE_KEY, &options).unwrap();
+    let api = std::sync::Arc::new(Api::new(LIVE_KEY, &options).unwrap());
     Asking { fake, api, lookups: LookUps::new(world.ledger.clone(), world.inbox.clone()) }
 }
 

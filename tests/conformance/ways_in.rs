@@ -88,7 +88,7 @@ struct Twin {
     poller: Poller,
     backfiller: Backfiller,
     asking: Asking,
-    api: Api,
+    api: Arc<Api>,
     lookups: LookUps,
     withheld: Withheld,
 }
@@ -115,7 +115,7 @@ impl Twin {
             poller: Poller { db: db.clone(), inbox: inbox.clone(), clock: clock.clone(), ids: ids.clone() },
             backfiller: Backfiller { db, inbox: inbox.clone(), clock: clock.clone(), ids },
             asking: Asking::new(api, Patience::by_hand(clock)),
-            api: Api::new(LIVE_KEY, &calls).unwrap(),
+            api: Arc::new(Api::new(LIVE_KEY, &calls).unwrap()),
             lookups: LookUps::new(world.ledger.clone(), inbox),
             withheld: Withheld::default(),
         }

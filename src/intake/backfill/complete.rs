@@ -1,18 +1,20 @@
-//! Invoices as a whole: a list inside an object shows its first items only.
+//! Objects as a whole: a list inside an invoice or checkout session shows its first items only.
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::intake::asking::{AskError, Asking, PAGE};
+use crate::stripe::fetched::Kind;
 
-/// The lists inside an invoice that may go on.
+/// The lists inside an object that may go on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Lists {
     id: Option<String>,
     lines: Option<Inner>,
     payments: Option<Inner>,
+    line_items: Option<Inner>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -21,24 +23,31 @@ struct Inner {
     has_more: Option<bool>,
 }
 
-/// An invoice with all its lines and payments; as it is where it has them.
+/// An object with all of what its lists hold; as it is where it has them.
 ///
 /// # Errors
 /// [`AskError`].
-pub async fn invoice(asking: &Asking, object: Box<RawValue>) -> Result<Box<RawValue>, AskError> {
+pub async fn complete(asking: &Asking, kind: Kind, object: Box<RawValue>) -> Result<Box<RawValue>, AskError> {
+    if !matches!(kind, Kind::Invoice | Kind::CheckoutSession) {
+        return Ok(object);
+    }
     let lists: Lists = serde_json::from_str(object.get()).unwrap_or_default();
     let goes_on = |inner: Option<&Inner>| inner.is_some_and(|inner| inner.has_more == Some(true));
     let (lines, payments) = (goes_on(lists.lines.as_ref()), goes_on(lists.payments.as_ref()));
-    let Some(id) = lists.id.filter(|_| lines || payments) else { return Ok(object) };
-    let Ok(mut invoice) = serde_json::from_str::<Value>(object.get()) else { return Ok(object) };
+    let items = goes_on(lists.line_items.as_ref());
+    let Some(id) = lists.id.filter(|_| lines || payments || items) else { return Ok(object) };
+    let part: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    let Ok(mut whole) = serde_json::from_str::<Value>(object.get()) else { return Ok(object) };
     if lines {
-        let part: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        rest(asking, &format!("/invoices/{part}/lines"), &[], &mut invoice["lines"]).await?;
+        rest(asking, &format!("{}/{part}/lines", kind.path()), &[], &mut whole["lines"]).await?;
     }
     if payments {
-        rest(asking, "/invoice_payments", &[("invoice", &id)], &mut invoice["payments"]).await?;
+        rest(asking, Kind::InvoicePayment.path(), &[("invoice", &id)], &mut whole["payments"]).await?;
     }
-    Ok(serde_json::value::to_raw_value(&invoice).unwrap_or(object))
+    if items {
+        rest(asking, &format!("{}/{part}/line_items", kind.path()), &[], &mut whole["line_items"]).await?;
+    }
+    Ok(serde_json::value::to_raw_value(&whole).unwrap_or(object))
 }
 
 /// Appends what a list inside an object does not show.

@@ -22,7 +22,7 @@ use crate::store::backfills::{self, Backfill, End, KindRow};
 use crate::store::{Db, Mode, StoreError, Urgency, WorkspaceId, parked_objects, sync_gaps};
 use crate::stripe::fetched::Kind;
 
-pub use complete::invoice as complete_invoice;
+pub use complete::complete;
 
 /// The kinds that are fetched where nobody chooses, in the order in which they are begun.
 pub const KINDS: [Kind; 10] = [

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Backfiller, Stopped, Told, complete_invoice, is_dated};
+use super::{Backfiller, Stopped, Told, complete, is_dated};
 use crate::domain::Time;
 use crate::intake::asking::{AskError, Asking, PAGE, last_place, name};
 use crate::intake::{Incoming, Ready};
@@ -109,11 +109,7 @@ impl Reading {
         let (mut events, mut parked) = (Vec::with_capacity(page.len()), Vec::new());
         for object in page {
             let object_name = name(&object);
-            let whole = match self.kind {
-                Kind::Invoice => complete_invoice(&self.asking, object).await,
-                _ => Ok(object),
-            };
-            let reason = match whole {
+            let reason = match complete(&self.asking, self.kind, object).await {
                 Ok(whole) => match wrap(self.kind, &whole, now, livemode) {
                     Ok(fetched) if fetched.facts.stamp.event_id.contains('\0') => {
                         "its id holds the character U+0000".to_owned()
