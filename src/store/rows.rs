@@ -11,6 +11,9 @@
 //! text's own parameters are `$1, $2, …` on both; `PostgreSQL` gets them as `(SELECT $n)`, so that it plans for
 //! any workspace and not for one that it believes to be small because it is new.
 //!
+//! `$known(2)` is the parameter itself on `PostgreSQL` as well, for what a plan must be made for: the months of events
+//! that a statement is about.
+//!
 //! `t.ref $in(ref)` asks for one of the values of a column, by the index: `t.ref = ANY($1)` on `PostgreSQL`,
 //! `t.ref IN (SELECT ref FROM v)` on `SQLite`.
 
@@ -222,7 +225,7 @@ impl<'a> Rows<'a> {
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => sql.push_str(text),
-                Piece::Parameter(number) => {
+                Piece::Parameter(number) | Piece::Known(number) => {
                     sql.push('?');
                     binds.push(&args[number - 1]);
                 }
@@ -254,6 +257,9 @@ impl<'a> Rows<'a> {
                 Piece::Text(text) => sql.push_str(text),
                 Piece::Parameter(number) => {
                     write!(sql, "(SELECT ${})", self.columns.len() + number).expect("a String takes any text");
+                }
+                Piece::Known(number) => {
+                    write!(sql, "${}", self.columns.len() + number).expect("a String takes any text");
                 }
                 Piece::In(column) => {
                     let at = self.columns.iter().position(|(name, _)| *name == column);
@@ -315,6 +321,7 @@ fn bytes<'c>(cell: &'c Cell<'_>) -> &'c [u8] {
 enum Piece<'t> {
     Text(&'t str),
     Parameter(usize),
+    Known(usize),
     In(&'t str),
 }
 
@@ -329,6 +336,11 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
             let (column, later) = after.split_once(')').expect("`$in` is closed");
             rest = later;
             return Some(Piece::In(column));
+        }
+        if let Some(after) = rest.strip_prefix("$known(") {
+            let (number, later) = after.split_once(')').expect("`$known` is closed");
+            rest = later;
+            return Some(Piece::Known(number.parse().expect("`$known` holds a number")));
         }
         if let Some(after) = rest.strip_prefix('$') {
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
@@ -363,18 +375,19 @@ mod tests {
         let mut rows = Rows::new(&[("ref", Column::Text), ("at", Column::Int)]);
         rows.push(["a".into(), 1.into()]);
         rows.push(["b".into(), 2.into()]);
-        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND ref $in(ref)";
+        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND at < $known(1) AND ref $in(ref)";
         let args = [Cell::from(7), Cell::from(8)];
         let (sqlite, binds) = rows.for_sqlite(4, &rows.cells, text, &args);
         assert_eq!(
             sqlite,
-            "WITH v (ref, at) AS (SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column1 IS NOT NULL) SELECT ref FROM v WHERE at > ? AND ? = ? AND ref IN (SELECT ref FROM v)"
+            "WITH v (ref, at) AS (SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column1 IS NOT NULL) \
+             SELECT ref FROM v WHERE at > ? AND ? = ? AND at < ? AND ref IN (SELECT ref FROM v)"
         );
-        assert_eq!(binds.len(), 11);
+        assert_eq!(binds.len(), 12);
         assert_eq!(
             rows.for_postgres(text),
             "WITH v (ref, at) AS (SELECT * FROM UNNEST($1::text[], $2::bigint[])) \
-             SELECT ref FROM v WHERE at > (SELECT $4) AND (SELECT $3) = (SELECT $4) AND ref = ANY($1)"
+             SELECT ref FROM v WHERE at > (SELECT $4) AND (SELECT $3) = (SELECT $4) AND at < $3 AND ref = ANY($1)"
         );
     }
 }
