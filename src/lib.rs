@@ -16,6 +16,7 @@
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
 pub mod admin;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;

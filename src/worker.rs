@@ -11,7 +11,8 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Arrivals;
-use crate::ledger::{Ledger, record, settle};
+use crate::ledger::settle::{self, Pace};
+use crate::ledger::{Ledger, record};
 use crate::store::{StoreError, WorkspaceId, workspaces};
 
 /// How long a worker sleeps when nothing wakes it: what another process enters takes effect that soon.
@@ -20,6 +21,8 @@ const NAP: Duration = Duration::from_secs(1);
 const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
 /// How long it lets webhooks that pour in go first.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// The same while they have poured in for so long that whole batches wait: who answers quickly must keep up, too.
+const BUSY: Duration = Duration::from_millis(15);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -126,7 +129,8 @@ impl Worker {
             let is_last = round.has_ended();
             let now = self.ledger.clock.now();
             let by = if is_last { now } else { now - COLLECT };
-            let done = self.ledger.settle_due_by(workspace, by).await?;
+            let pace = if is_last { Pace::AtOnce } else { Pace::Lasting };
+            let done = self.ledger.settle_due_by(workspace, by, pace).await?;
             sum.due += done.due;
             sum.settled += done.settled;
             sum.parked += done.parked;
@@ -167,7 +171,7 @@ impl Worker {
             let mut recorded = full;
             let mut recorder = self.ledger.recorder(workspace);
             while !shutdown.is_cancelled() && recorded > 0 {
-                self.arrivals.step_aside(PATIENCE).await;
+                self.step_aside().await;
                 recorded = recorder.next().await?;
                 self.ledger.db.grown_by(recorded).await;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
@@ -208,14 +212,20 @@ impl Worker {
     }
 
     async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
-        self.arrivals.step_aside(PATIENCE).await;
+        self.step_aside().await;
         let now = self.ledger.clock.now();
         let by = if self.pouring.load(Ordering::Relaxed) { now - COLLECT } else { now };
-        let done = self.ledger.settle_due_by(workspace, by).await?;
+        let done = self.ledger.settle_due_by(workspace, by, Pace::Lasting).await?;
         if done.settled > 0 {
             self.settled.notify_one();
         }
         Ok(done.due)
+    }
+
+    /// Lets webhooks go first.
+    async fn step_aside(&self) {
+        let patience = if self.pouring.load(Ordering::Relaxed) { BUSY } else { PATIENCE };
+        self.arrivals.step_aside(patience).await;
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>, StoreError> {

@@ -5,6 +5,7 @@ mod api_key;
 mod apply;
 mod backfill;
 mod balances;
+mod bench;
 mod clicks;
 mod context;
 mod demo;
@@ -77,6 +78,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Show a year of sample sales on a throw-away database
     Demo(demo::Arguments),
+    /// Measure what this machine can do
+    Bench(bench::Arguments),
     /// Print the JSON API's reference as an `OpenAPI` document
     Openapi(openapi::Arguments),
     /// Apply a program file: programs, rules, partners and codes
@@ -226,6 +229,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&config, &arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,

@@ -16,6 +16,7 @@ use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
 use super::months::Known;
+use super::resting::Resting;
 use super::tx::Inner;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
 use crate::domain::terms::Terms;
@@ -64,6 +65,7 @@ pub struct Db {
     /// Events recorded by this process.
     grown: Arc<Grown>,
     known: Arc<Known>,
+    resting: Arc<Resting>,
     /// See [`Tx::shard`].
     shard: i64,
 }
@@ -141,6 +143,7 @@ impl Db {
             terms: TermsCache::default(),
             grown: Arc::default(),
             known,
+            resting: Arc::default(),
             shard,
         })
     }
@@ -242,7 +245,8 @@ impl Db {
     }
 
     fn open_tx(&self, inner: Inner, writes: bool, turn: Option<OwnedMutexGuard<()>>) -> Tx {
-        Tx { inner, writes, shard: self.shard, known: self.known.clone(), minutes: Vec::new(), turn }
+        let (known, resting) = (self.known.clone(), self.resting.clone());
+        Tx { inner, writes, shard: self.shard, known, resting, minutes: Vec::new(), turn }
     }
 
     /// A transaction for work that reads much, thinks, then writes: see [`Db::upgrade`].

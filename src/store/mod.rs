@@ -38,6 +38,7 @@ pub mod reconciliations;
 pub mod refs;
 pub mod reports;
 pub mod resettle;
+mod resting;
 pub mod rows;
 pub mod statements;
 pub mod stripe_accounts;

@@ -8,6 +8,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::StoreError;
 use super::db::Engine;
 use super::months::{Known, Minute};
+use super::resting::Resting;
 
 /// Who waits for the one writer of `SQLite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Tx {
     pub(super) known: Arc<Known>,
     /// Those that this transaction adds.
     pub(super) minutes: Vec<Minute>,
+    /// Whose histories are so long that they rest.
+    pub(super) resting: Arc<Resting>,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }
