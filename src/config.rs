@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::fx::DAILY;
 use crate::mail::rate;
+use crate::store::vault::{BadKeys, Vault};
 use crate::stripe_api::{Keys, Options};
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
@@ -59,6 +60,7 @@ struct File {
     database_url: Option<String>,
     listen: Option<String>,
     stripe_webhook_secret: Option<Secret>,
+    secrets_key: Option<Secret>,
     stripe_api_key: Option<Secret>,
     stripe_api_base: Option<String>,
     stripe_timeout: Option<u64>,
@@ -105,6 +107,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Signing secrets, comma-separated; none until one is set.
     pub stripe_webhook_secret: Option<Secret>,
+    /// What secrets in the database are encrypted under.
+    pub vault: Vault,
     /// Stripe key for calls out.
     pub stripe_api_key: Option<Secret>,
     /// Where Stripe's API is, when not at Stripe's own address.
@@ -169,6 +173,9 @@ pub enum ConfigError {
     /// How Stripe is called cannot be read.
     #[error("{0} is {1:?}: expected {2}")]
     Stripe(&'static str, String, &'static str),
+    /// The keys of secrets cannot be read.
+    #[error(transparent)]
+    SecretsKey(#[from] BadKeys),
     /// The Stripe key cannot be used.
     #[error(transparent)]
     StripeKey(#[from] crate::stripe_api::BadKeys),
@@ -273,6 +280,7 @@ impl Config {
                 "STRIPE_WEBHOOK_SECRET",
                 file.stripe_webhook_secret,
             )?,
+            vault: Vault::parse(secret(None, "SECRETS_KEY", file.secrets_key)?.unwrap_or_default().reveal())?,
             stripe_api_key: secret(None, "STRIPE_API_KEY", file.stripe_api_key)?,
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             stripe_timeout,

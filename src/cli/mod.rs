@@ -27,6 +27,7 @@ mod payouts;
 mod read_back;
 mod reconcile;
 mod report;
+mod secrets;
 mod send;
 mod serve;
 mod statements;
@@ -137,6 +138,9 @@ enum Command {
     /// Make, list and revoke keys for the JSON API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Encrypt the secrets in the database, make keys for that
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Make and list workspaces: one merchant each
     #[command(subcommand)]
     Workspace(workspace::Command),
@@ -250,6 +254,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
+        Command::Secrets(command) => secrets::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,
     }
 }

@@ -63,9 +63,9 @@ impl Endpoints {
 async fn look_up(app: &App, key: &str) -> Result<Option<Endpoint>, StoreError> {
     let mut tx = app.db.read().await?;
     let Some(workspace) = workspaces::find(&mut tx, key).await? else { return Ok(None) };
-    let stored = webhook_secrets::all(&mut tx, workspace, app.clock.now()).await?;
+    let stored = webhook_secrets::signing(&mut tx, workspace, app.clock.now()).await?;
     tx.rollback().await?;
-    let mut secrets: Vec<&str> = stored.iter().map(|stored| stored.secret.as_str()).collect();
+    let mut secrets: Vec<&str> = stored.iter().map(String::as_str).collect();
     // What the environment says is the first workspace's.
     if key == DEFAULT_WORKSPACE {
         secrets.extend(app.secrets.reveal().split(','));

@@ -16,6 +16,7 @@ use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
 use super::tx::Inner;
+use super::vault::Vault;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
 use crate::domain::terms::Terms;
 
@@ -64,6 +65,7 @@ pub struct Db {
     grown: Arc<Grown>,
     /// See [`Tx::shard`].
     shard: i64,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug, Clone)]
@@ -129,7 +131,19 @@ impl Db {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
         let shard = shard(&pools);
-        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default(), shard })
+        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default(), shard, vault: Arc::default() })
+    }
+
+    /// The same database; secrets are kept as a vault keeps them.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        self.vault = Arc::new(vault);
+        self
+    }
+
+    /// How secrets are kept.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Whether what is committed survives a crash of the machine, setting by setting.
@@ -206,7 +220,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, writes: false, shard: self.shard, turn: None })
+        Ok(Tx { inner, writes: false, shard: self.shard, vault: self.vault.clone(), turn: None })
     }
 
     /// A transaction to write with.
@@ -219,11 +233,11 @@ impl Db {
                 };
                 file.is_there()?;
                 let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
-                Ok(Tx { inner, writes: true, shard: self.shard, turn })
+                Ok(Tx { inner, writes: true, shard: self.shard, vault: self.vault.clone(), turn })
             }
             Pools::Postgres(pool) => {
                 let inner = Inner::Postgres(pool.begin().await?);
-                Ok(Tx { inner, writes: true, shard: self.shard, turn: None })
+                Ok(Tx { inner, writes: true, shard: self.shard, vault: self.vault.clone(), turn: None })
             }
         }
     }

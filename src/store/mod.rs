@@ -46,6 +46,7 @@ pub mod sync_gaps;
 pub mod syncs;
 pub mod tiers;
 pub mod transfers;
+pub mod vault;
 pub mod webhook_secrets;
 pub mod workspaces;
 
@@ -137,6 +138,16 @@ pub enum StoreError {
     /// The file is not where it was opened.
     #[error("the database file {0} was moved or deleted while it was in use: put it back, or restart")]
     Gone(String),
+    /// A secret is encrypted under a key that is not at hand.
+    #[error("{what} {key} {why}")]
+    Sealed {
+        /// Which kind of secret.
+        what: &'static str,
+        /// Which one.
+        key: String,
+        /// Why it does not open, and what to do.
+        why: String,
+    },
     /// Two workspaces would name the same Stripe account.
     #[error(
         "account: {account} is the account of workspace {workspace:?} already: events of one Stripe account belong to one \
@@ -187,7 +198,7 @@ impl StoreError {
             | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
                 true
             }
-            Self::Conflict | Self::Gone(_) | Self::Database(_) => false,
+            Self::Conflict | Self::Gone(_) | Self::Sealed { .. } | Self::Database(_) => false,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! One transaction on either engine, and the macro that writes a statement once for both.
 
+use std::sync::Arc;
+
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::StoreError;
 use super::db::Engine;
+use super::vault::Vault;
 
 /// Who waits for the one writer of `SQLite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Tx {
     pub(crate) writes: bool,
     /// Which rows of a sum that many add to are this process's.
     pub(crate) shard: i64,
+    /// How secrets are kept.
+    pub(crate) vault: Arc<Vault>,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }

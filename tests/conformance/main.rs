@@ -29,6 +29,7 @@ mod property;
 mod reconcile;
 mod reports;
 mod schema;
+mod secrets;
 mod statements;
 mod stripe_account;
 mod sync;
