@@ -10,10 +10,11 @@ use super::{Engine, Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
 
+mod erasing;
 mod lines;
-
 mod replay;
 
+pub use erasing::{Rewritten, of_type, rewrite, unrecorded_page};
 pub use lines::{
     EventLine, Received, Wanted, about_nobody, counts, list, listed_as_unrecorded, of_id, place, recorded_page,
 };

@@ -18,6 +18,7 @@ pub mod changes;
 pub mod clicks;
 pub mod customers;
 pub mod entries;
+pub mod erasures;
 pub mod events;
 pub mod facts;
 pub mod fx_rates;

@@ -4,7 +4,7 @@
 use sqlx::FromRow;
 
 use super::vault::{Place, Vault};
-use super::{Db, StoreError, Tx, Urgency, WorkspaceId, from_micros, micros};
+use super::{Db, erasures, StoreError, Tx, Urgency, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
 
@@ -192,22 +192,12 @@ pub async fn of_everybody(tx: &mut Tx) -> Result<Vec<(WorkspaceId, WebhookSecret
 /// # Errors
 /// [`StoreError::Sealed`], or the database's.
 pub async fn keep_as(db: &Db, wanted: &Vault) -> Result<u64, StoreError> {
-    let mut tx = db.read().await?;
-    let stored = of_everybody(&mut tx).await?;
-    tx.rollback().await?;
-    let differs = |secret: &WebhookSecret| secret.key_id() != wanted.key_ids().next();
-    if !stored.iter().any(|(_, secret)| differs(secret)) {
-        for (workspace, secret) in &stored {
-            db.vault().open(place(*workspace, &secret.secret_id), &secret.secret)?;
-        }
-        return Ok(0);
-    }
     let mut tx = db.write(Urgency::Now).await?;
-    let mut changed = 0;
+    let mut changed = erasures::keep_as(&mut tx, wanted).await?;
     for (workspace, secret) in of_everybody(&mut tx).await? {
         let place = place(workspace, &secret.secret_id);
         let opened = tx.vault.open(place, &secret.secret)?;
-        if !differs(&secret) {
+        if secret.key_id() == wanted.key_ids().next() {
             continue;
         }
         let kept = wanted.seal(place, &opened)?;
