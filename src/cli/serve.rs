@@ -26,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
 use crate::mail::worker::Mailer;
 use crate::paying::Paying;
+use crate::privacy;
 use crate::reconcile::Nightly;
 use crate::store::{Db, StoreError, api_keys, webhook_secrets};
 use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
@@ -148,12 +149,15 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
+    let erasing =
+        privacy::Keeper { ledger: Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() } };
     let nightly = Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
     let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
     service.beside(|stop| keeper.run(stop));
+    service.beside(|stop| erasing.run(stop));
     service.beside(|stop| nightly.run(stop));
     if let Some(rates) = rates {
         service.beside(|stop| async move { rates.run(stop).await });

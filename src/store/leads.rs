@@ -192,6 +192,26 @@ async fn lead_ids(
     Ok(known.into_iter().collect())
 }
 
+/// Leads by what they are known by, as they are kept.
+pub async fn stored(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    asked: &BTreeSet<(LeadBy, String)>,
+) -> Result<Vec<StoredLead>, StoreError> {
+    let mut all = Vec::new();
+    for by in LeadBy::ALL {
+        let values: Vec<&str> =
+            asked.iter().filter(|(known_by, _)| *known_by == by).map(|(_, value)| value.as_str()).collect();
+        let text = "SELECT l.*
+                    FROM leads l
+                    WHERE l.workspace_id = $1 AND l.by = $2 AND l.value $in(value)";
+        let rows = Rows::texts(&[("value", Text)], values);
+        all.extend(rows.fetch::<StoredLead>(tx, text, &[workspace.0.into(), by.as_str().into()]).await?);
+    }
+    all.sort_unstable_by(|a, b| a.lead_id.cmp(&b.lead_id));
+    Ok(all)
+}
+
 /// Leads by what they are known by, in order of entry; where there are none, there is no key.
 pub async fn of(
     tx: &mut Tx,

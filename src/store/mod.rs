@@ -32,6 +32,7 @@ pub mod parked_objects;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;
+pub mod personal;
 pub mod prices;
 pub mod questions;
 pub mod reconciliations;
