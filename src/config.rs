@@ -73,6 +73,7 @@ struct File {
     fx_url: Option<String>,
     api_rate_limit: Option<u32>,
     log: Option<String>,
+    log_format: Option<String>,
 }
 
 /// A text that is never printed.
@@ -95,6 +96,26 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object for each line, for programs.
+    Json,
+}
+
+impl LogFormat {
+    fn read(text: &str) -> Option<Self> {
+        match text.trim() {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
     }
 }
 
@@ -133,6 +154,8 @@ pub struct Config {
     pub api_rate_limit: u32,
     /// Log filter, if one was chosen.
     pub log: Option<String>,
+    /// How logs are written.
+    pub log_format: LogFormat,
     /// The configuration file that was read, if any.
     pub file: Option<PathBuf>,
 }
@@ -185,6 +208,9 @@ pub enum ConfigError {
     /// The mail rate is none.
     #[error("SMTP_RATE is {0:?}: expected a number of mails a second, or 0 for any number")]
     SmtpRate(String),
+    /// The log format is none.
+    #[error("LOG_FORMAT is {0:?}: expected text or json")]
+    LogFormat(String),
     /// The log filter cannot be read.
     #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
     Log(String, String),
@@ -271,6 +297,10 @@ impl Config {
         {
             return Err(ConfigError::Log(log.clone(), error.to_string()));
         }
+        let log_format = match environment("LOG_FORMAT").or(file.log_format) {
+            Some(text) => LogFormat::read(&text).ok_or(ConfigError::LogFormat(text))?,
+            None => LogFormat::Text,
+        };
         let database_url = secret(flags.database_url.as_ref(), "DATABASE_URL", file.database_url.map(Secret::new))?;
         Ok(Self {
             database_url: database_url.map_or_else(|| DEFAULT_DATABASE.to_owned(), |url| url.reveal().to_owned()),
@@ -293,6 +323,7 @@ impl Config {
             fx_url,
             api_rate_limit,
             log,
+            log_format,
             file: path,
         })
     }

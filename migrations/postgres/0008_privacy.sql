@@ -27,3 +27,6 @@ CREATE TABLE pseudonym_keys (
     secret TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL
 );
+
+-- Who was set aside, for whoever watches.
+CREATE INDEX customers_parked ON customers (workspace_id, customer_id) WHERE failures > 0;

@@ -27,3 +27,10 @@ CREATE TABLE pseudonym_keys (
     secret TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+
+-- Who was set aside, for whoever watches.
+CREATE INDEX customers_parked ON customers (workspace_id, customer_id) WHERE failures > 0;
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('customers', 'customers_parked', '1000 1000 1');
+ANALYZE sqlite_schema;

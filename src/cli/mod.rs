@@ -24,6 +24,7 @@ mod out;
 mod partner;
 mod pay;
 mod payouts;
+mod privacy;
 mod read_back;
 mod reconcile;
 mod report;
@@ -47,7 +48,7 @@ use tracing_subscriber::EnvFilter;
 use out::note;
 
 use crate::admin::Refused;
-use crate::config::{Config, ConfigError, Flags, ServeFlags};
+use crate::config::{Config, ConfigError, Flags, LogFormat, ServeFlags};
 use crate::connect::ConnectError;
 use crate::intake::SubmitError;
 use crate::mail::smtp::UrlError;
@@ -141,6 +142,9 @@ enum Command {
     /// Encrypt the secrets in the database, make keys for that
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// Show or erase what is kept of a customer or partner
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// Make and list workspaces: one merchant each
     #[command(subcommand)]
     Workspace(workspace::Command),
@@ -254,6 +258,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
+        Command::Privacy(command) => privacy::run(&config, command).await,
         Command::Secrets(command) => secrets::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,
     }
@@ -265,9 +270,9 @@ fn log(config: &Config, serving: bool) {
     let filter = config.log.as_deref().unwrap_or(fallback);
     // A filter that cannot be read was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match config.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+    };
 }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::body::read;
-use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem};
+use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem, request_id};
 use crate::intake::{Incoming, SubmitError};
 use crate::store::events::Source;
 use crate::store::{StoreError, WorkspaceId, webhook_secrets, workspaces};
@@ -94,7 +94,10 @@ pub(super) async fn receive(
     let Ok(Path(workspace)) = workspace else {
         return Problem::not_found("the workspace's name is no text").into_response();
     };
-    match accept(&app, &workspace, &headers, request.into_body()).await {
+    let began = Instant::now();
+    let accepted = accept(&app, &workspace, &headers, request.into_body()).await;
+    app.counters.webhook_seconds.observe(began.elapsed().as_secs_f64());
+    match accepted {
         Ok(body) => (StatusCode::OK, [("content-type", "application/json")], body).into_response(),
         Err(problem) => problem.into_response(),
     }
@@ -105,7 +108,7 @@ async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> 
     let endpoint = match app.endpoints.find(app, workspace).await {
         Ok(Some(endpoint)) => endpoint,
         Ok(None) => return Err(Problem::not_found(format!("there is no workspace {workspace:?}"))),
-        Err(error) => return Err(unavailable(app, &error)),
+        Err(error) => return Err(unavailable(app, headers, &error)),
     };
     verify(app, &endpoint.secrets, headers, &body)?;
     let incoming = Incoming { workspace: endpoint.workspace, source: Source::Webhook, body: &body };
@@ -126,7 +129,7 @@ async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> 
             Counters::count(&app.counters.refused);
             Err(Problem::bad_request("not_an_event", format!("the body is no Stripe event: {error}")))
         }
-        Err(error) => Err(unavailable(app, &error)),
+        Err(error) => Err(unavailable(app, headers, &error)),
     }
 }
 
@@ -142,13 +145,13 @@ fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Res
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     secrets.verify(header, body, app.clock.now()).map_err(|error| {
         Counters::count(&app.counters.bad_signature);
-        tracing::warn!(%error, "a webhook was refused: its signature is not Stripe's");
+        tracing::warn!(%error, request = request_id(headers), "a webhook was refused: its signature is not Stripe's");
         Problem::bad_request("bad_signature", error.to_string())
     })
 }
 
-fn unavailable(app: &App, error: &dyn std::fmt::Display) -> Problem {
+fn unavailable(app: &App, headers: &HeaderMap, error: &dyn std::fmt::Display) -> Problem {
     Counters::count(&app.counters.unavailable);
-    tracing::error!(%error, "a webhook could not be stored and was not acknowledged");
+    tracing::error!(%error, request = request_id(headers), "a webhook could not be stored and was not acknowledged");
     Problem::unavailable("not_stored", "the event could not be stored; send it again")
 }

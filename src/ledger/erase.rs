@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::link::{Item, link};
+use super::link::link;
 use super::record::{Read, find};
 use super::{Ledger, think};
 use crate::domain::email::plain;
 use crate::domain::evidence::{clues, customer_keys};
 use crate::domain::facts::EventFacts;
 use crate::domain::lead::LeadBy;
-use crate::domain::pseudonym::{Eraser, is_pseudonym};
+use crate::domain::pseudonym::{Eraser, Pseudonyms, is_pseudonym};
 use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::intake::payload;
@@ -165,7 +165,7 @@ impl Ledger {
         terms: &Terms,
     ) -> Result<Vec<Rewritten>, StoreError> {
         let Some(pseudonyms) = terms.pseudonyms.as_ref().filter(|_| terms.has_erasures) else { return Ok(Vec::new()) };
-        let concerned = concerned(tx, workspace, read).await?;
+        let concerned = concerned(tx, workspace, read, terms, pseudonyms).await?;
         if concerned.is_empty() {
             return Ok(Vec::new());
         }
@@ -198,9 +198,26 @@ impl Ledger {
 }
 
 /// Which of some events are about customers who are erased.
-async fn concerned(tx: &mut Tx, workspace: WorkspaceId, read: &[Read]) -> Result<Vec<usize>, StoreError> {
-    let (places, items): (Vec<usize>, Vec<Item<'_>>) =
-        read.iter().enumerate().filter_map(|(index, read)| Some((index, read.item()?))).unzip();
+async fn concerned(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    read: &[Read],
+    terms: &Terms,
+    pseudonyms: &Pseudonyms,
+) -> Result<Vec<usize>, StoreError> {
+    // A customer's key that is an address may have been erased: it is still the same customer's.
+    let erased_keys = |read: &Read| -> Vec<String> {
+        let keys = read.found().map(|found| customer_keys(&found.facts, terms)).unwrap_or_default();
+        keys.iter().filter(|key| key.contains('@')).map(|key| format!("key:{}", pseudonyms.of_key(key))).collect()
+    };
+    let erased_keys: Vec<Vec<String>> = read.iter().map(erased_keys).collect();
+    let (mut places, mut items) = (Vec::new(), Vec::new());
+    for (index, (read, keys)) in read.iter().zip(&erased_keys).enumerate() {
+        let Some(mut item) = read.item() else { continue };
+        item.refs.extend(keys.iter().map(String::as_str));
+        places.push(index);
+        items.push(item);
+    }
     let asked: BTreeSet<(Mode, &str)> =
         items.iter().flat_map(|item| item.refs.iter().map(|text| (item.mode, *text))).collect();
     let owners = refs::owners(tx, workspace, asked).await?;

@@ -48,6 +48,19 @@ pub enum Engine {
     Postgres,
 }
 
+/// How busy the connections of a pool are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// `writer`, `readers`, or `all`.
+    pub name: &'static str,
+    /// In use.
+    pub used: u32,
+    /// Open and idle.
+    pub idle: u32,
+    /// How many there may be.
+    pub most: u32,
+}
+
 /// What came since this process began.
 #[derive(Debug, Default)]
 struct Grown {
@@ -191,6 +204,21 @@ impl Db {
                 format!("PostgreSQL {version}")
             }
         })
+    }
+
+    /// How busy the connections are, pool by pool.
+    pub fn connections(&self) -> Vec<Connections> {
+        let of = |name, size: u32, idle: usize, most| {
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Connections { name, used: size.saturating_sub(idle), idle, most }
+        };
+        match &self.pools {
+            Pools::Sqlite { writer, readers, .. } => vec![
+                of("writer", writer.size(), writer.num_idle(), 1),
+                of("readers", readers.size(), readers.num_idle(), READERS),
+            ],
+            Pools::Postgres(pool) => vec![of("all", pool.size(), pool.num_idle(), POSTGRES_CONNECTIONS)],
+        }
     }
 
     /// How many bytes are free beside the database file; none where it is a server, which has its own disk.

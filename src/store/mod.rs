@@ -12,6 +12,7 @@ pub mod api_keys;
 pub mod asked;
 pub mod audit;
 pub mod backfills;
+pub mod backlog;
 pub mod balances;
 pub mod batches;
 pub mod changes;
@@ -52,9 +53,9 @@ pub mod vault;
 pub mod webhook_secrets;
 pub mod workspaces;
 
-pub use db::{Db, Durability, Engine, OpenError};
+pub use db::{Connections, Db, Durability, Engine, OpenError};
 pub use listing::Span;
-pub use tx::{Inner, Tx, Urgency};
+pub use tx::{Inner, Tx, Urgency, commits};
 
 use crate::domain::Time;
 

@@ -25,6 +25,7 @@ mod mail;
 mod merchant;
 mod payouts;
 mod plans;
+mod privacy;
 mod property;
 mod reconcile;
 mod reports;
