@@ -23,9 +23,10 @@ CREATE TABLE erased_customers (
 
 -- By which addresses become pseudonyms, kept as secrets are.
 CREATE TABLE pseudonym_keys (
-    workspace_id BIGINT NOT NULL PRIMARY KEY,
+    workspace_id BIGINT NOT NULL,
     secret TEXT COLLATE "C" NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id)
 );
 
 -- Who was set aside, for whoever watches.

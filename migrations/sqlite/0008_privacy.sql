@@ -23,10 +23,11 @@ CREATE TABLE erased_customers (
 
 -- By which addresses become pseudonyms, kept as secrets are.
 CREATE TABLE pseudonym_keys (
-    workspace_id INTEGER NOT NULL PRIMARY KEY,
+    workspace_id INTEGER NOT NULL,
     secret TEXT NOT NULL,
-    created_at INTEGER NOT NULL
-) STRICT;
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id)
+) STRICT, WITHOUT ROWID;
 
 -- Who was set aside, for whoever watches.
 CREATE INDEX customers_parked ON customers (workspace_id, customer_id) WHERE failures > 0;

@@ -14,6 +14,7 @@ mod explain;
 mod export;
 mod fetch;
 mod fx;
+mod healthcheck;
 mod import;
 mod imports;
 mod ledger;
@@ -131,6 +132,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Say whether the service on this machine answers, for containers
+    Healthcheck(healthcheck::Arguments),
     /// Hold a month against Stripe's own objects: every cent, or the objects that differ
     Reconcile(reconcile::Arguments),
     /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
@@ -255,6 +258,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Healthcheck(arguments) => healthcheck::run(&config, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,

@@ -11,7 +11,7 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Counter, Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 use tokio::sync::Mutex;
@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use crate::store::backlog::{self, Backlog};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId, commits, reconciliations, syncs, workspaces};
+use crate::store::{Connections, Mode, StoreError, Tx, WorkspaceId, commits, reconciliations, syncs, workspaces};
 
 /// For so long what the database said is shown again.
 const KEPT_FOR: Duration = Duration::from_secs(5);
@@ -161,22 +161,32 @@ impl Gauges {
 /// How the process and its connections are; nothing of it where the system does not tell.
 fn process(app: &App) -> Registry {
     let gauges = Gauges(Registry::new());
-    let pools = gauges.family(
-        &name("database_connections"),
-        "Connections to the database, by pool and state.",
-        &["pool", "state"],
-    );
-    for pool in app.db.connections() {
+    connections(app, &gauges);
+    of_system(&gauges);
+    gauges.0
+}
+
+fn connections(app: &App, gauges: &Gauges) {
+    of_pools(gauges, &app.db.connections());
+}
+
+fn of_pools(gauges: &Gauges, all: &[Connections]) -> IntGaugeVec {
+    let help = "Connections to the database, by pool and state.";
+    let pools = gauges.family(&name("database_connections"), help, &["pool", "state"]);
+    for pool in all {
         for (state, count) in [("used", pool.used), ("idle", pool.idle), ("most", pool.most)] {
             pools.with_label_values(&[pool.name, state]).set(i64::from(count));
         }
     }
+    pools
+}
+
+fn of_system(gauges: &Gauges) {
     if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
         && let Some(usage) = usage(&stat)
     {
-        let help = "Hundredths of a second of CPU since the start.";
-        let cpu = IntCounterVec::new(Opts::new(name("process_cpu_centiseconds_total"), help), &[]).expect("a sound name");
-        cpu.with_label_values::<&str>(&[]).inc_by(usage.ticks);
+        let cpu = Counter::new("process_cpu_seconds_total", "Seconds of CPU since the start.").expect("a sound name");
+        cpu.inc_by(usage.seconds);
         gauges.0.register(Box::new(cpu)).expect("a name of its own");
         let memory = gauges.family("process_resident_memory_bytes", "Memory that is in use.", &[]);
         memory.with_label_values::<&str>(&[]).set(usage.resident_pages.saturating_mul(4096));
@@ -186,11 +196,10 @@ fn process(app: &App) -> Registry {
         let open = i64::try_from(files.count()).unwrap_or(i64::MAX);
         gauges.family("process_open_fds", "Open files and sockets.", &[]).with_label_values::<&str>(&[]).set(open);
     }
-    gauges.0
 }
 
 struct Usage {
-    ticks: u64,
+    seconds: f64,
     threads: i64,
     resident_pages: i64,
 }
@@ -199,8 +208,11 @@ struct Usage {
 fn usage(stat: &str) -> Option<Usage> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    // Linux counts in hundredths, whatever its own clock does.
+    #[allow(clippy::cast_precision_loss)] // after a million years
+    let seconds = number(11)?.saturating_add(number(12)?) as f64 / 100.0;
     Some(Usage {
-        ticks: number(11)?.saturating_add(number(12)?),
+        seconds,
         threads: i64::try_from(number(17)?).ok()?,
         resident_pages: i64::try_from(number(21)?).ok()?,
     })
@@ -346,6 +358,18 @@ async fn book(
 /// What polls came to, of all workspaces.
 async fn polled(tx: &mut Tx, gauges: &Gauges) -> Result<(), StoreError> {
     let books = syncs::books(tx).await?;
+    let told = Mode::ALL.map(|mode| {
+        let of = books.iter().filter(|book| book.mode() == mode);
+        let missed: i64 = of.clone().map(|book| book.missed).sum();
+        let oldest = of.map(syncs::Book::succeeded_at).min().flatten();
+        (mode.as_str(), u64::try_from(missed).unwrap_or(0), oldest.map(|at| at.timestamp()))
+    });
+    polls(gauges, &told);
+    Ok(())
+}
+
+/// `(mode, events that no webhook brought, when the last poll ended)`.
+fn polls(gauges: &Gauges, told: &[(&str, u64, Option<i64>)]) {
     let help = "Events that a poll brought although a webhook should have.";
     let missed = IntCounterVec::new(Opts::new(name("missed_webhooks_total"), help), &["mode"]).expect("a sound name");
     let at = gauges.family(
@@ -353,27 +377,73 @@ async fn polled(tx: &mut Tx, gauges: &Gauges) -> Result<(), StoreError> {
         "When events were last polled to the end, of the book for which that is longest ago.",
         &["mode"],
     );
-    for mode in Mode::ALL {
-        let of = books.iter().filter(|book| book.mode() == mode);
-        let sum: i64 = of.clone().map(|book| book.missed).sum();
-        missed.with_label_values(&[mode.as_str()]).inc_by(u64::try_from(sum).unwrap_or(0));
-        if let Some(Some(oldest)) = of.map(syncs::Book::succeeded_at).min() {
-            at.with_label_values(&[mode.as_str()]).set(oldest.timestamp());
+    for (mode, count, oldest) in told {
+        missed.with_label_values(&[mode]).inc_by(*count);
+        if let Some(oldest) = oldest {
+            at.with_label_values(&[mode]).set(*oldest);
         }
     }
     gauges.0.register(Box::new(missed)).expect("a name of its own");
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Every name that `/metrics` may show.
+    fn names() -> BTreeSet<String> {
+        let counters = Counters::default();
+        counters.requests.with_label_values(&["GET", "/", "200"]).observe(0.1);
+        let gauges = Gauges(Registry::new());
+        let families = Families::new(&gauges);
+        let Families { unread, unread_age, due, due_age, parked, lookups, unrecorded, mails, mail_age, .. } = &families;
+        let Families { payouts, unreconciled, unreconciled_amount, reconciled_age, .. } = &families;
+        for family in [unread, unread_age, due, due_age, parked, lookups] {
+            family.with_label_values(&["default"]).set(1);
+        }
+        for family in [unreconciled, reconciled_age] {
+            family.with_label_values(&["default", "live"]).set(1);
+        }
+        for family in [unrecorded, mails, mail_age, payouts, unreconciled_amount] {
+            family.with_label_values(&["default", "live", "usd"]).set(1);
+        }
+        polls(&gauges, &[("live", 1, Some(1))]);
+        up(&gauges, true);
+        of_system(&gauges);
+        of_pools(&gauges, &[]).with_label_values(&["all", "used"]).set(1);
+        let all = [counters.registry.gather(), gauges.0.gather()].concat();
+        all.iter().map(|family| family.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn dashboard_and_alerts_name_metrics_that_there_are() {
+        let names = names();
+        assert!(names.len() > 24, "{names:?}");
+        for (file, text) in [
+            ("dashboard.json", include_str!("../../deploy/grafana/dashboard.json")),
+            ("alerts.yml", include_str!("../../deploy/prometheus/alerts.yml")),
+        ] {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let metrics = words.filter(|word| word.starts_with("commission_bridge_") || word.starts_with("process_"));
+            let mut seen = 0;
+            for metric in metrics {
+                let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| metric.strip_suffix(end));
+                assert!(names.contains(metric) || family.is_some_and(|family| names.contains(family)), "{file}: {metric}");
+                seen += 1;
+            }
+            assert!(seen > 10, "{file}: {seen}");
+        }
+        serde_json::from_str::<serde_json::Value>(include_str!("../../deploy/grafana/dashboard.json")).unwrap();
+    }
 
     #[test]
     fn what_linux_says_of_the_process_is_read() {
         let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 1 2 3 4 700 50 0 0 20 0 9 0 100 1000000 2560 18446744073709551615 1";
         let usage = usage(stat).unwrap();
-        assert_eq!((usage.ticks, usage.threads, usage.resident_pages), (750, 9, 2560));
+        assert_eq!((usage.threads, usage.resident_pages), (9, 2560));
+        assert!((usage.seconds - 7.5).abs() < 1e-9);
         assert!(super::usage("").is_none());
     }
 }

@@ -112,6 +112,12 @@ pub async fn forget_clues(
                 WHERE workspace_id = $1 AND clue $in(clue)
                   AND (clue, mode, customer_id) IN (SELECT clue, mode, customer_id FROM v)";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
+    // Who was joined to somebody else is found by nothing any more, but was.
+    let text = "DELETE FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)
+                  AND NOT EXISTS (SELECT 1 FROM customers c
+                                  WHERE c.workspace_id = clues.workspace_id AND c.customer_id = clues.customer_id)";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 40] = [
     "",
     "serve",
     "demo",
@@ -38,6 +38,7 @@ const COMMANDS: [&str; 39] = [
     "stripe rotate-secret",
     "stripe disconnect",
     "doctor",
+    "healthcheck",
     "privacy export",
     "privacy erase",
     "privacy list",
