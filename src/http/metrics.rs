@@ -36,6 +36,7 @@ pub struct Counters {
     pub(super) bad_signature: IntCounter,
     pub(super) refused: IntCounter,
     pub(super) unavailable: IntCounter,
+    pub(super) overloaded: IntCounter,
     pub(super) clicks_stored: IntCounter,
     pub(super) clicks_lost: IntCounter,
     /// How long webhooks took, whatever became of them.
@@ -88,6 +89,7 @@ impl Default for Counters {
             bad_signature: webhooks.with_label_values(&["bad_signature"]),
             refused: webhooks.with_label_values(&["refused"]),
             unavailable: webhooks.with_label_values(&["unavailable"]),
+            overloaded: webhooks.with_label_values(&["overloaded"]),
             clicks_stored: clicks.with_label_values(&["stored"]),
             clicks_lost: clicks.with_label_values(&["lost"]),
             webhook_seconds,

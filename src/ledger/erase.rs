@@ -308,9 +308,12 @@ async fn erase_unrecorded(
     let (mut after, mut erased) = (None::<(String, i64)>, 0);
     loop {
         let place = after.as_ref().map(|(id, shape)| (id.as_str(), *shape));
-        let mut page = events::unrecorded_page(tx, workspace, place, i64::try_from(PAGE).unwrap_or(i64::MAX)).await?;
-        let Some(last) = page.last() else { return Ok(erased) };
-        after = Some((last.event_id.clone(), last.shape));
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let (mut page, last) = events::unrecorded_page(tx, workspace, place, limit).await?;
+        if last.is_none() {
+            return Ok(erased);
+        }
+        after = last;
         page.retain(|event| event.mode() == mode && names_any(event, ids, &addresses));
         let rewritten = all_without(page, terms).await?;
         events::rewrite(tx, workspace, &rewritten).await?;
@@ -350,8 +353,5 @@ pub(crate) async fn all_without(raw: Vec<StoredEvent>, terms: &Arc<Terms>) -> Re
 fn without(event: &StoredEvent, eraser: &Eraser<'_>) -> Result<Option<Rewritten>, RedactError> {
     let body = payload::unpack(&event.payload, event.payload_codec).map_err(|_| RedactError::NotJson)?;
     let erased = redact(&body, eraser)?;
-    Ok(erased.map(|body| {
-        let (payload, codec) = payload::pack(&body);
-        Rewritten { event_id: event.event_id.clone(), shape: event.shape, codec, payload }
-    }))
+    Ok(erased.map(|body| Rewritten::of(event, payload::pack(&body))))
 }

@@ -5,6 +5,7 @@
 
 mod db;
 mod listing;
+mod months;
 mod tx;
 
 pub mod adjustments;

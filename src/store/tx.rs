@@ -9,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::StoreError;
 use super::db::Engine;
+use super::months::{Known, Minute};
 use super::vault::Vault;
 
 /// From a good disk's commit to what somebody should look at.
@@ -46,6 +47,10 @@ pub struct Tx {
     pub(crate) shard: i64,
     /// How secrets are kept.
     pub(crate) vault: Arc<Vault>,
+    /// Which months and minutes of raw events are there already.
+    pub(super) known: Arc<Known>,
+    /// Those that this transaction adds.
+    pub(super) minutes: Vec<Minute>,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }
@@ -75,6 +80,9 @@ impl Tx {
             Inner::Postgres(tx) => tx.commit().await?,
         }
         COMMITS.observe(began.elapsed().as_secs_f64());
+        if !self.minutes.is_empty() {
+            self.known.remember(self.minutes);
+        }
         drop(self.turn);
         Ok(())
     }
