@@ -33,6 +33,7 @@ pub mod lookups;
 pub mod mail;
 pub mod paying;
 pub mod payouts;
+pub mod privacy;
 pub mod program;
 pub mod reconcile;
 pub mod reports;

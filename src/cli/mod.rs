@@ -15,6 +15,7 @@ mod explain;
 mod export;
 mod fetch;
 mod fx;
+mod healthcheck;
 mod import;
 mod imports;
 mod ledger;
@@ -25,9 +26,11 @@ mod out;
 mod partner;
 mod pay;
 mod payouts;
+mod privacy;
 mod read_back;
 mod reconcile;
 mod report;
+mod secrets;
 mod send;
 mod serve;
 mod statements;
@@ -47,7 +50,7 @@ use tracing_subscriber::EnvFilter;
 use out::note;
 
 use crate::admin::Refused;
-use crate::config::{Config, ConfigError, Flags, ServeFlags};
+use crate::config::{Config, ConfigError, Flags, LogFormat, ServeFlags};
 use crate::connect::ConnectError;
 use crate::intake::SubmitError;
 use crate::mail::smtp::UrlError;
@@ -132,6 +135,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Say whether the service on this machine answers, for containers
+    Healthcheck(healthcheck::Arguments),
     /// Hold a month against Stripe's own objects: every cent, or the objects that differ
     Reconcile(reconcile::Arguments),
     /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
@@ -140,6 +145,12 @@ enum Command {
     /// Make, list and revoke keys for the JSON API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Encrypt the secrets in the database, make keys for that
+    #[command(subcommand)]
+    Secrets(secrets::Command),
+    /// Show or erase what is kept of a customer or partner
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// Make and list workspaces: one merchant each
     #[command(subcommand)]
     Workspace(workspace::Command),
@@ -251,9 +262,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Healthcheck(arguments) => healthcheck::run(&config, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
+        Command::Privacy(command) => privacy::run(&config, command).await,
+        Command::Secrets(command) => secrets::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,
     }
 }
@@ -264,9 +278,9 @@ fn log(config: &Config, serving: bool) {
     let filter = config.log.as_deref().unwrap_or(fallback);
     // A filter that cannot be read was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match config.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+    };
 }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
-use super::context::find_workspace;
+use super::context::{find_workspace, open};
 use super::out::out;
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
@@ -26,8 +26,9 @@ use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
 use crate::mail::worker::Mailer;
 use crate::paying::Paying;
+use crate::privacy;
 use crate::reconcile::Nightly;
-use crate::store::{Db, api_keys};
+use crate::store::{Db, StoreError, api_keys, webhook_secrets};
 use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
 use crate::stripe::signature::Secrets;
 use crate::worker::Worker;
@@ -126,7 +127,8 @@ impl Service {
 
 pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure> {
     let stripe = config.stripe()?;
-    let db = Db::open(&config.database_url).await?;
+    let db = open(config).await?;
+    keep_secrets(&db).await?;
     let clock = Clock::machine();
     find_workspace(&db, &clock, DEFAULT_WORKSPACE).await?;
     let listener = TcpListener::bind(config.listen)
@@ -152,12 +154,15 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
+    let erasing =
+        privacy::Keeper { ledger: Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() } };
     let nightly = Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
     let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
     service.send_mail(mailer);
     service.beside(|stop| keeper.run(stop));
+    service.beside(|stop| erasing.run(stop));
     service.beside(|stop| nightly.run(stop));
     if let Some(rates) = rates {
         service.beside(|stop| async move { rates.run(stop).await });
@@ -171,6 +176,23 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Has the secrets in the database kept as the configuration says, and refuses to serve with some that nobody can read.
+async fn keep_secrets(db: &Db) -> Result<(), StoreError> {
+    let changed = webhook_secrets::keep_as(db, db.vault()).await?;
+    if changed > 0 {
+        tracing::info!(secrets = changed, "secrets in the database are encrypted under the first SECRETS_KEY now");
+    }
+    let mut tx = db.read().await?;
+    let stored = webhook_secrets::of_everybody(&mut tx).await?.len();
+    if db.vault().is_empty() && stored > 0 {
+        tracing::warn!(
+            "webhook secrets are kept in the database as they are: set SECRETS_KEY (`commission-bridge secrets new-key` \
+             makes one) to have them encrypted"
+        );
+    }
+    tx.rollback().await
 }
 
 /// SIGTERM or Ctrl-C, from the call on: whoever is told to stop while starting stops in order, too.

@@ -4,7 +4,9 @@ pub mod auth;
 
 mod body;
 mod guard;
+mod headers;
 mod health;
+mod metrics;
 mod onboard;
 mod openapi;
 mod problem;
@@ -17,11 +19,10 @@ mod webhook;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, Request};
+use axum::http::{HeaderMap, HeaderName, Request};
 use axum::middleware;
 use axum::routing::get;
 use tokio::sync::{Notify, Semaphore};
@@ -29,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 
 pub use guard::Limits;
+pub use metrics::Counters;
 pub use openapi::document;
 pub use problem::Problem;
 pub use serving::{Bounds, serve};
@@ -119,20 +121,6 @@ pub struct Settings {
     pub stripe: Keys,
     /// Whether Stripe is asked for events every hour.
     pub sync: bool,
-}
-
-/// Counts since the start, for `/metrics`.
-#[derive(Debug, Default)]
-pub struct Counters {
-    stored: AtomicU64,
-    duplicate: AtomicU64,
-    ignored: AtomicU64,
-    bad_signature: AtomicU64,
-    refused: AtomicU64,
-    unavailable: AtomicU64,
-    overloaded: AtomicU64,
-    clicks_stored: AtomicU64,
-    clicks_lost: AtomicU64,
 }
 
 impl App {
@@ -227,16 +215,20 @@ impl App {
         let (webhooks, _) = v1::webhooks().split_for_parts();
         let (tracking, _) = tracking::routes().split_for_parts();
         let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
-        Router::new()
+        let everything_but_webhooks = Router::new()
             .merge(api)
-            .merge(webhooks)
             .merge(tracking)
             .merge(openapi::pages())
             .merge(onboard::routes())
             .route("/setup/{token}", get(setup::ask).post(setup::make))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
-            .route("/metrics", get(health::metrics))
+            .route("/metrics", get(metrics::metrics))
+            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
+            .layer(middleware::from_fn_with_state(self.clone(), headers::harden));
+        Router::new()
+            .merge(everything_but_webhooks)
+            .merge(webhooks)
             .fallback(|| async { Problem::not_found("there is nothing at this address") })
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .layer(CatchPanicLayer::custom(panicked))
@@ -256,16 +248,15 @@ impl MakeRequestId for NewRequestId {
     }
 }
 
+/// The id under which a request is logged and answered.
+fn request_id(headers: &HeaderMap) -> &str {
+    headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
 /// A fault of the bridge ends one request, not the service.
 #[allow(clippy::needless_pass_by_value)] // as the layer hands it over
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = said.unwrap_or("no more is known"), "a fault of the bridge itself ended a request");
     axum::response::IntoResponse::into_response(Problem::internal())
-}
-
-impl Counters {
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
 }

@@ -18,6 +18,7 @@ use super::changes::TermsCache;
 use super::months::Known;
 use super::resting::Resting;
 use super::tx::Inner;
+use super::vault::Vault;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
 use crate::domain::terms::Terms;
 
@@ -49,6 +50,19 @@ pub enum Engine {
     Postgres,
 }
 
+/// How busy the connections of a pool are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// `writer`, `readers`, or `all`.
+    pub name: &'static str,
+    /// In use.
+    pub used: u32,
+    /// Open and idle.
+    pub idle: u32,
+    /// How many there may be.
+    pub most: u32,
+}
+
 /// What came since this process began.
 #[derive(Debug, Default)]
 struct Grown {
@@ -68,6 +82,7 @@ pub struct Db {
     resting: Arc<Resting>,
     /// See [`Tx::shard`].
     shard: i64,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug, Clone)]
@@ -145,7 +160,20 @@ impl Db {
             known,
             resting: Arc::default(),
             shard,
+            vault: Arc::default(),
         })
+    }
+
+    /// The same database; secrets are kept as a vault keeps them.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        self.vault = Arc::new(vault);
+        self
+    }
+
+    /// How secrets are kept.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Whether what is committed survives a crash of the machine, setting by setting.
@@ -193,6 +221,21 @@ impl Db {
                 format!("PostgreSQL {version}")
             }
         })
+    }
+
+    /// How busy the connections are, pool by pool.
+    pub fn connections(&self) -> Vec<Connections> {
+        let of = |name, size: u32, idle: usize, most| {
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Connections { name, used: size.saturating_sub(idle), idle, most }
+        };
+        match &self.pools {
+            Pools::Sqlite { writer, readers, .. } => vec![
+                of("writer", writer.size(), writer.num_idle(), 1),
+                of("readers", readers.size(), readers.num_idle(), READERS),
+            ],
+            Pools::Postgres(pool) => vec![of("all", pool.size(), pool.num_idle(), POSTGRES_CONNECTIONS)],
+        }
     }
 
     /// How many bytes are free beside the database file; none where it is a server, which has its own disk.
@@ -245,8 +288,8 @@ impl Db {
     }
 
     fn open_tx(&self, inner: Inner, writes: bool, turn: Option<OwnedMutexGuard<()>>) -> Tx {
-        let (known, resting) = (self.known.clone(), self.resting.clone());
-        Tx { inner, writes, shard: self.shard, known, resting, minutes: Vec::new(), turn }
+        let (known, resting, vault) = (self.known.clone(), self.resting.clone(), self.vault.clone());
+        Tx { inner, writes, shard: self.shard, known, minutes: Vec::new(), resting, vault, turn }
     }
 
     /// A transaction for work that reads much, thinks, then writes: see [`Db::upgrade`].

@@ -9,11 +9,13 @@ use crate::domain::Time;
 use crate::on;
 use found::{BODY, at_places};
 
+mod erasing;
 mod found;
 mod insert;
 mod lines;
 mod replay;
 
+pub use erasing::{Rewritten, of_type, rewrite, unrecorded_page};
 pub use found::{Located, by_keys, fetched_of, known, locate};
 pub use insert::insert;
 pub use lines::{

@@ -13,12 +13,14 @@ pub mod api_keys;
 pub mod asked;
 pub mod audit;
 pub mod backfills;
+pub mod backlog;
 pub mod balances;
 pub mod batches;
 pub mod changes;
 pub mod clicks;
 pub mod customers;
 pub mod entries;
+pub mod erasures;
 pub mod events;
 pub mod facts;
 pub mod fx_rates;
@@ -32,6 +34,7 @@ pub mod parked_objects;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;
+pub mod personal;
 pub mod prices;
 pub mod questions;
 pub mod reconciliations;
@@ -48,12 +51,13 @@ pub mod sync_gaps;
 pub mod syncs;
 pub mod tiers;
 pub mod transfers;
+pub mod vault;
 pub mod webhook_secrets;
 pub mod workspaces;
 
-pub use db::{Db, Durability, Engine, OpenError};
+pub use db::{Connections, Db, Durability, Engine, OpenError};
 pub use listing::Span;
-pub use tx::{Inner, Tx, Urgency};
+pub use tx::{Inner, Tx, Urgency, commits};
 
 use crate::domain::Time;
 
@@ -139,6 +143,16 @@ pub enum StoreError {
     /// The file is not where it was opened.
     #[error("the database file {0} was moved or deleted while it was in use: put it back, or restart")]
     Gone(String),
+    /// A secret is encrypted under a key that is not at hand.
+    #[error("{what} {key} {why}")]
+    Sealed {
+        /// Which kind of secret.
+        what: &'static str,
+        /// Which one.
+        key: String,
+        /// Why it does not open, and what to do.
+        why: String,
+    },
     /// Two workspaces would name the same Stripe account.
     #[error(
         "account: {account} is the account of workspace {workspace:?} already: events of one Stripe account belong to one \
@@ -189,7 +203,7 @@ impl StoreError {
             | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
                 true
             }
-            Self::Conflict | Self::Gone(_) | Self::Database(_) => false,
+            Self::Conflict | Self::Gone(_) | Self::Sealed { .. } | Self::Database(_) => false,
         }
     }
 }

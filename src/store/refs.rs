@@ -82,6 +82,45 @@ pub async fn note_clues(
     Ok(())
 }
 
+/// Forgets references: `(mode, reference)`.
+pub async fn untie(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    refs: impl IntoIterator<Item = (Mode, &str)>,
+) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("ref", Text)]);
+    for (mode, reference) in refs {
+        rows.push([mode.as_i64().into(), reference.into()]);
+    }
+    let text = "DELETE FROM refs
+                WHERE workspace_id = $1 AND ref $in(ref) AND (ref, mode) IN (SELECT ref, mode FROM v)";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// Forgets by which clues customers can be found.
+pub async fn forget_clues(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    clues: impl IntoIterator<Item = (Mode, &str, &str)>,
+) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("clue", Text), ("customer_id", Text)]);
+    for (mode, clue, customer) in clues {
+        rows.push([mode.as_i64().into(), clue.into(), customer.into()]);
+    }
+    let text = "DELETE FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)
+                  AND (clue, mode, customer_id) IN (SELECT clue, mode, customer_id FROM v)";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    // Who was joined to somebody else is found by nothing any more, but was.
+    let text = "DELETE FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)
+                  AND NOT EXISTS (SELECT 1 FROM customers c
+                                  WHERE c.workspace_id = clues.workspace_id AND c.customer_id = clues.customer_id)";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
 /// Those of some clues that find anybody.
 pub async fn finding(
     tx: &mut Tx,

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 40] = [
     "",
     "serve",
     "demo",
@@ -38,6 +38,13 @@ const COMMANDS: [&str; 33] = [
     "stripe rotate-secret",
     "stripe disconnect",
     "doctor",
+    "healthcheck",
+    "privacy export",
+    "privacy erase",
+    "privacy list",
+    "secrets new-key",
+    "secrets status",
+    "secrets encrypt",
     "api-key create",
 ];
 
@@ -51,7 +58,7 @@ fn every_command_helps_with_an_example() {
         assert!(said.stdout.contains("Example:\n") || command.is_empty(), "{command}");
         assert_eq!(said.stderr, "");
     }
-    for group in ["events", "clicks", "ledger", "payouts", "stripe", "api-key", "workspace"] {
+    for group in ["events", "clicks", "ledger", "payouts", "privacy", "secrets", "stripe", "api-key", "workspace"] {
         home.run(&format!("{group} --help"));
     }
     assert!(!home.path("ledger.db").exists(), "help opens no database");

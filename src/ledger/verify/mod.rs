@@ -8,10 +8,14 @@ mod lines;
 mod payouts;
 mod statements;
 
+use std::sync::Arc;
+
 use super::Ledger;
 use crate::domain::Time;
+use crate::domain::terms::Terms;
+use crate::store::customers::Customer;
 use crate::store::events::{self, EventStatus};
-use crate::store::{Mode, StoreError, WorkspaceId, resettle, tiers};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, resettle, tiers};
 
 /// What was looked at, and what differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +70,8 @@ struct Verifying<'a> {
     now: Time,
     /// Who was settled before this may not have been woken yet by a change that concerns them.
     woken_since: Option<Time>,
+    /// The terms to go by, where they are not those that are kept.
+    terms: Option<Arc<Terms>>,
     report: Report,
 }
 
@@ -78,12 +84,29 @@ impl Ledger {
         // Nobody knows yet whom what changed about tiers concerns.
         let woken_since = if tiers::is_pending(&mut tx, workspace).await? { Some(now) } else { newest };
         tx.rollback().await?;
-        let mut verifying = Verifying { ledger: self, workspace, now, woken_since, report: Report::default() };
+        let mut verifying = Verifying { ledger: self, workspace, now, woken_since, terms: None, report: Report::default() };
         verifying.count_events().await?;
         verifying.all_customers(&progress).await?;
         verifying.all_entries().await?;
         verifying.all_payouts().await?;
         verifying.all_statements().await?;
+        Ok(verifying.report)
+    }
+}
+
+impl Ledger {
+    /// Verifies some customers as a transaction sees them.
+    pub(super) async fn verify_customers(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        customers: Vec<Customer>,
+        terms: &Arc<Terms>,
+    ) -> Result<Report, StoreError> {
+        let (now, woken_since) = (self.clock.now(), resettle::newest(tx, workspace).await?);
+        let (terms, report) = (Some(terms.clone()), Report::default());
+        let mut verifying = Verifying { ledger: self, workspace, now, woken_since, terms, report };
+        verifying.customers(tx, customers).await?;
         Ok(verifying.report)
     }
 }
