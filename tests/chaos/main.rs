@@ -7,6 +7,14 @@ mod blackbox;
 #[path = "../conformance/harness.rs"]
 #[allow(dead_code, reason = "another program uses the rest")]
 mod harness;
+#[path = "../http/server.rs"]
+#[allow(dead_code, reason = "another program uses the rest")]
+mod server;
 
+mod disk;
+mod kills;
+mod load;
+mod outages;
 mod postgres;
 mod release;
+mod upgrade;

@@ -78,6 +78,11 @@ impl Server {
         Self { child, address, log, readers }
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it said so far, on both streams.
     pub fn said(&self) -> String {
         self.log.lock().unwrap().clone()
