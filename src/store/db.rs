@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, Executor as _, PgPool, SqlitePool};
+use sqlx::{ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqlitePool, Transaction};
 use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
@@ -228,7 +228,7 @@ impl Db {
                     Urgency::Background => Some(self.background.clone().lock_owned().await),
                 };
                 file.is_there()?;
-                let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
+                let inner = Inner::Sqlite(begin_to_write(writer).await?);
                 Ok(Tx { inner, writes: true, shard: self.shard, turn })
             }
             Pools::Postgres(pool) => {
@@ -296,6 +296,18 @@ impl Db {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Begins on the one connection that writes. Where the disk is full, `SQLite` undoes a transaction by itself; the driver
+/// then still believes in it and would never begin another, so that its connection gives way to a new one.
+async fn begin_to_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    match writer.begin_with("BEGIN IMMEDIATE").await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            writer.begin_with("BEGIN IMMEDIATE").await
+        }
+        other => other,
     }
 }
 

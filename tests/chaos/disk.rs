@@ -96,7 +96,7 @@ fn sqlite_goes_on_after_files_that_may_not_grow() {
 
 #[test]
 fn postgresql_goes_on_after_a_full_disk() {
-    let Some(disk) = SmallDisk::new(20) else {
+    let Some(disk) = SmallDisk::new(12) else {
         println!("skipped: this system does not let us mount a small disk");
         return;
     };
