@@ -16,6 +16,9 @@ use crate::store::{StoreError, WorkspaceId, workspaces};
 
 /// How long a worker sleeps when nothing wakes it: what another process enters takes effect that soon.
 const NAP: Duration = Duration::from_secs(1);
+/// How long after it found something to record; twice as long each time that it finds nothing. Events that another
+/// process takes in wake nobody here: telling would make every commit of theirs wait for the one before.
+const SHORT_NAP: Duration = Duration::from_millis(20);
 /// While events pour in, a customer is settled when it has been due for so long: its further events collect.
 const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
 /// How long it lets webhooks that pour in go first.
@@ -147,9 +150,11 @@ impl Worker {
     }
 
     async fn keep_recording(&self, shutdown: &CancellationToken) {
+        let mut nap = NAP;
         while !shutdown.is_cancelled() {
             let round = self.record_round(shutdown).await;
-            rest(self.arrivals.next(), shutdown, NAP, round, "recording").await;
+            nap = if matches!(round, Ok(1..)) { SHORT_NAP } else { NAP.min(nap * 2) };
+            rest(self.arrivals.next(), shutdown, nap, round.map(drop), "recording").await;
         }
     }
 
@@ -160,9 +165,10 @@ impl Worker {
         }
     }
 
-    /// Records all that is pending.
-    async fn record_round(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
+    /// Records all that is pending; tells how many events that were.
+    async fn record_round(&self, shutdown: &CancellationToken) -> Result<usize, StoreError> {
         let full = usize::try_from(record::BATCH).unwrap_or(usize::MAX);
+        let mut sum = 0;
         for workspace in self.workspaces().await? {
             let mut recorded = full;
             let mut recorder = self.ledger.recorder(workspace);
@@ -172,9 +178,11 @@ impl Worker {
                 self.ledger.db.grown_by(recorded).await;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
                 self.recorded.notify_one();
+                tracing::debug!(events = recorded, "recorded");
+                sum += recorded;
             }
         }
-        Ok(())
+        Ok(sum)
     }
 
     /// Settles all that is due. A page of customers that a change woke comes behind fresh work, and no later than after
@@ -214,6 +222,7 @@ impl Worker {
         let done = self.ledger.settle_due_by(workspace, by).await?;
         if done.settled > 0 {
             self.settled.notify_one();
+            tracing::debug!(customers = done.settled, "settled");
         }
         Ok(done.due)
     }

@@ -86,11 +86,23 @@ pub struct App {
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
     ways: tracking::Ways,
+    only: Option<Part>,
+}
+
+/// Which half of the service a process is, where they are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Webhooks, API, pages: takes in and answers
+    Http,
+    /// Records, settles, fetches, pays, sends; answers only /healthz, /readyz and /metrics
+    Worker,
 }
 
 /// How a service is set up.
 #[derive(Clone, Default)]
 pub struct Settings {
+    /// The half that it is; both when `None`.
+    pub only: Option<Part>,
     /// Signing secrets of workspace `default`, comma-separated; may be empty.
     pub secrets: Secret,
     /// How often a key may ask.
@@ -145,6 +157,7 @@ impl App {
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
+            only: settings.only,
         }
     }
 
@@ -203,8 +216,28 @@ impl App {
         self.wake.notify_one();
     }
 
-    /// Every route.
+    /// What watches the service.
+    fn watching() -> Router<Self> {
+        Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(health::metrics))
+    }
+
+    /// Every route of a part; all where there are no parts.
     pub fn router(self) -> Router {
+        let routes = if self.only == Some(Part::Worker) { Router::new() } else { self.routes() };
+        routes
+            .merge(Self::watching())
+            .fallback(|| async { Problem::not_found("there is nothing at this address") })
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
+            .with_state(self)
+    }
+
+    fn routes(&self) -> Router<Self> {
         let (api, _) = v1::routes().split_for_parts();
         let (webhooks, _) = v1::webhooks().split_for_parts();
         let (tracking, _) = tracking::routes().split_for_parts();
@@ -216,15 +249,6 @@ impl App {
             .merge(openapi::pages())
             .merge(onboard::routes())
             .route("/setup/{token}", get(setup::ask).post(setup::make))
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
-            .route("/metrics", get(health::metrics))
-            .fallback(|| async { Problem::not_found("there is nothing at this address") })
-            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
-            .with_state(self)
     }
 }
 

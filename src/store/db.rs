@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
@@ -287,6 +288,13 @@ impl Db {
         }
     }
 
+    /// A connection to read `SQLite` by; none where it is a server.
+    pub(super) async fn sqlite_reader(&self) -> Result<Option<PoolConnection<Sqlite>>, StoreError> {
+        let Pools::Sqlite { readers, file, .. } = &self.pools else { return Ok(None) };
+        file.is_there()?;
+        Ok(Some(readers.acquire().await?))
+    }
+
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.
     pub async fn close(&self) {
         match &self.pools {
@@ -452,6 +460,11 @@ fn is_held(error: &MigrateError) -> bool {
     let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else { return false };
     let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == "55P03" || code == "40P01")
+}
+
+/// Which schema a file has.
+pub(super) async fn sqlite_schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await
 }
 
 fn migration(error: MigrateError) -> OpenError {

@@ -3,6 +3,7 @@
 //! [`Db::open`] gives the database; [`Db::read`] and [`Db::write`] a [`Tx`]; every function here takes a `&mut Tx`.
 //! A single statement is run through [`on!`](crate::on), many rows at once through [`rows`].
 
+mod backup;
 mod db;
 mod listing;
 mod tx;
@@ -49,6 +50,7 @@ pub mod transfers;
 pub mod webhook_secrets;
 pub mod workspaces;
 
+pub use backup::{Backup, BackupError};
 pub use db::{Db, Durability, Engine, OpenError};
 pub use listing::Span;
 pub use tx::{Inner, Tx, Urgency};

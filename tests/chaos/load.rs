@@ -115,6 +115,13 @@ impl Stripe {
         self.post.count.load(Ordering::SeqCst)
     }
 
+    /// The ids of all that was acknowledged until now.
+    pub fn acknowledged(&self) -> Vec<String> {
+        let acknowledged = self.post.acknowledged.lock().unwrap();
+        let bodies = self.merchant.bodies.iter().zip(&*acknowledged);
+        bodies.filter(|(_, is)| **is).map(|((id, _), _)| id.clone()).collect()
+    }
+
     /// How many answers said to come again.
     pub fn refused(&self) -> usize {
         self.post.refused.load(Ordering::SeqCst)
@@ -219,20 +226,22 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+/// How many of these events are in a database.
+pub fn there(home: &Home, events: &[String]) -> usize {
+    let count = |group: &[String]| {
+        let ids = group.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+        home.count(&format!("SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE event_id IN ({ids})"))
+    };
+    events.chunks(500).map(|group| usize::try_from(count(group)).unwrap()).sum()
+}
+
 /// Everything that was acknowledged is there, nothing twice, and the ledger is the merchant's.
 pub fn is_whole(home: &Home, stripe: Stripe) -> Outcome {
-    let (merchant, post) = (stripe.merchant.clone(), stripe.post.clone());
+    let (merchant, post, acknowledged) = (stripe.merchant.clone(), stripe.post.clone(), stripe.acknowledged());
     drop(stripe);
     let faults = post.faults.lock().unwrap();
     assert!(faults.is_empty(), "answers that are neither 200 nor 503 with Retry-After: {faults:?}");
-    let acknowledged = post.acknowledged.lock().unwrap();
-    let there: Vec<&str> =
-        merchant.bodies.iter().zip(&*acknowledged).filter(|(_, is)| **is).map(|((id, _), _)| id.as_str()).collect();
-    for group in there.chunks(500) {
-        let ids = group.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
-        let count = home.count(&format!("SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE event_id IN ({ids})"));
-        assert_eq!(count, i64::try_from(group.len()).unwrap(), "each is there, once");
-    }
+    assert_eq!(there(home, &acknowledged), acknowledged.len(), "each is there, once");
     let events = home.count("SELECT CAST(COUNT(*) AS BIGINT) FROM events");
     assert_eq!(events, home.count("SELECT CAST(COUNT(DISTINCT event_id) AS BIGINT) FROM events"));
     let mut owed = merchant.business.books.owed(Clock::machine().now());

@@ -11,10 +11,13 @@ mod harness;
 #[allow(dead_code, reason = "another program uses the rest")]
 mod server;
 
+mod backup;
 mod disk;
 mod kills;
 mod load;
 mod outages;
 mod postgres;
 mod release;
+mod replicas;
+mod scaling;
 mod upgrade;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 34] = [
     "",
     "serve",
     "demo",
@@ -32,6 +32,7 @@ const COMMANDS: [&str; 33] = [
     "payouts export",
     "partner onboard",
     "verify",
+    "backup",
     "reconcile",
     "stripe connect",
     "stripe status",

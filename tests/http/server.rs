@@ -69,7 +69,9 @@ impl Server {
         let mut address = None;
         let mut line = String::new();
         while address.is_none() && stdout.read_line(&mut line).unwrap() > 0 {
-            address = line.trim().strip_suffix(HOOK).and_then(|url| url.strip_prefix("http://")).map(str::to_owned);
+            // A process that only works says how it is watched instead.
+            let url = line.trim().strip_suffix(HOOK).or_else(|| line.trim().strip_suffix("/healthz"));
+            address = url.and_then(|url| url.strip_prefix("http://")).map(str::to_owned);
             log.lock().unwrap().push_str(&line);
             line.clear();
         }
