@@ -17,7 +17,7 @@ use crate::connect::Keeper;
 use crate::fetching::Fetching;
 use crate::fx::daily::Daily;
 use crate::fx::fetch::Fetcher;
-use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Part, Settings, Setup};
+use crate::http::{self, App, Bounds, DEFAULT_WORKSPACE, Limits, Part, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
 use crate::intake::patience::Patience;
@@ -84,7 +84,12 @@ impl Service {
         }
         let http_stop = stop.clone();
         Self {
-            http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
+            http: tokio::spawn(http::serve(
+                app,
+                listener,
+                Bounds::default(),
+                async move { http_stop.cancelled().await },
+            )),
             writer,
             click_writers,
             beside,

@@ -11,11 +11,15 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqliteConnection, SqlitePool, Transaction};
-use tokio::sync::Mutex;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
+use super::months::Known;
 use super::tx::Inner;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
 use crate::domain::terms::Terms;
@@ -66,6 +70,7 @@ pub struct Db {
     terms: TermsCache,
     /// Events recorded by this process.
     grown: Arc<Grown>,
+    known: Arc<Known>,
     /// See [`Tx::shard`].
     shard: i64,
 }
@@ -140,7 +145,18 @@ impl Db {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
         let shard = shard(&pools);
-        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default(), shard })
+        let known = Known::new(match &pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres(pool) => Some(pool.clone()),
+        });
+        Ok(Self {
+            pools,
+            background: Arc::default(),
+            terms: TermsCache::default(),
+            grown: Arc::default(),
+            known,
+            shard,
+        })
     }
 
     /// Whether what is committed survives a crash of the machine, setting by setting.
@@ -217,7 +233,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, writes: false, shard: self.shard, turn: None })
+        Ok(self.open_tx(inner, false, None))
     }
 
     /// A transaction to write with.
@@ -230,13 +246,17 @@ impl Db {
                 };
                 file.is_there()?;
                 let inner = Inner::Sqlite(begin_to_write(writer).await?);
-                Ok(Tx { inner, writes: true, shard: self.shard, turn })
+                Ok(self.open_tx(inner, true, turn))
             }
             Pools::Postgres(pool) => {
                 let inner = Inner::Postgres(pool.begin().await?);
-                Ok(Tx { inner, writes: true, shard: self.shard, turn: None })
+                Ok(self.open_tx(inner, true, None))
             }
         }
+    }
+
+    fn open_tx(&self, inner: Inner, writes: bool, turn: Option<OwnedMutexGuard<()>>) -> Tx {
+        Tx { inner, writes, shard: self.shard, known: self.known.clone(), minutes: Vec::new(), turn }
     }
 
     /// A transaction for work that reads much, thinks, then writes: see [`Db::upgrade`].
@@ -267,22 +287,30 @@ impl Db {
     /// itself only after a minute, in which a hundred thousand events may come: it is asked to look at 500 and whenever
     /// there are eight times as many. Where it will not, work goes on, only slower.
     pub async fn grown_by(&self, events: usize) {
-        let tables = "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, \
-             balances";
+        let tables = || {
+            // Of the months, those that grow.
+            let mut tables = self.known.tables();
+            tables.push(
+                "event_ids, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, balances"
+                    .to_owned(),
+            );
+            tables.join(", ")
+        };
         self.look_again(&self.grown.events, events, 500, tables).await;
     }
 
     /// The same of so many payouts that were made, each of which may hold a hundred entries.
     pub async fn grown_by_payouts(&self, payouts: usize) {
-        self.look_again(&self.grown.payouts, payouts, 50, "ANALYZE payouts, payout_entries, statements").await;
+        let tables = || "payouts, payout_entries, statements".to_owned();
+        self.look_again(&self.grown.payouts, payouts, 50, tables).await;
     }
 
-    async fn look_again(&self, grown: &AtomicUsize, rows: usize, first: usize, tables: &'static str) {
+    async fn look_again(&self, grown: &AtomicUsize, rows: usize, first: usize, tables: impl Fn() -> String) {
         let Pools::Postgres(pool) = &self.pools else { return };
         let before = grown.fetch_add(rows, Ordering::Relaxed);
         let mark = std::iter::successors(Some(first), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
         if mark.is_some_and(|mark| before + rows >= mark)
-            && let Err(error) = sqlx::query(tables).execute(pool).await
+            && let Err(error) = sqlx::query(AssertSqlSafe(format!("ANALYZE {}", tables()))).execute(pool).await
         {
             tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
         }

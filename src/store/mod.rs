@@ -6,6 +6,7 @@
 mod backup;
 mod db;
 mod listing;
+mod months;
 mod tx;
 
 pub mod adjustments;

@@ -1,10 +1,13 @@
 //! One transaction on either engine, and the macro that writes a statement once for both.
 
+use std::sync::Arc;
+
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::StoreError;
 use super::db::Engine;
+use super::months::{Known, Minute};
 
 /// Who waits for the one writer of `SQLite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub struct Tx {
     pub(crate) writes: bool,
     /// Which rows of a sum that many add to are this process's.
     pub(crate) shard: i64,
+    /// Which months and minutes of raw events are there already.
+    pub(super) known: Arc<Known>,
+    /// Those that this transaction adds.
+    pub(super) minutes: Vec<Minute>,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }
@@ -51,6 +58,9 @@ impl Tx {
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await?,
             Inner::Postgres(tx) => tx.commit().await?,
+        }
+        if !self.minutes.is_empty() {
+            self.known.remember(self.minutes);
         }
         drop(self.turn);
         Ok(())

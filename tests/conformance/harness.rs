@@ -20,7 +20,7 @@ use commission_bridge::store::entries::{self, Booked};
 use commission_bridge::store::events::{self, EventLine, Source};
 use commission_bridge::store::leads::{self, EnteredLead, NewLead};
 use commission_bridge::store::payments::{self, Payment};
-use commission_bridge::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
+use commission_bridge::store::{Db, Engine, Mode, Urgency, WorkspaceId, workspaces};
 use commission_bridge::worker::{Worked, Worker};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
@@ -52,22 +52,39 @@ enum Place {
 
 impl World {
     pub async fn on_sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", directory.path().join("ledger.db").display());
-        Self::open(url, Place::Directory(directory)).await
+        let (url, place) = empty_file();
+        Self::open(url, place).await
     }
 
     pub async fn on_postgres() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = std::env::var("TEST_POSTGRES_URL").expect(
-            "TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it",
-        );
-        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-        let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
-        admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        admin.close().await.unwrap();
-        let (base, _) = server.rsplit_once('/').unwrap();
-        Self::open(format!("{base}/{name}"), Place::Database { server: server.clone(), name }).await
+        let (url, place) = empty_database().await;
+        Self::open(url, place).await
+    }
+
+    /// On a database that some migrations were applied to, and that holds something.
+    pub async fn upgraded(engine: Engine, schema: i64, rows: &str) -> Self {
+        let (mut migrations, (url, place)) = match engine {
+            Engine::Sqlite => (sqlx::migrate!("migrations/sqlite"), empty_file()),
+            Engine::Postgres => (sqlx::migrate!("migrations/postgres"), empty_database().await),
+        };
+        migrations.migrations.to_mut().retain(|migration| migration.version <= schema);
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(rows.to_owned()));
+        match engine {
+            Engine::Sqlite => {
+                let options: sqlx::sqlite::SqliteConnectOptions = url.parse().unwrap();
+                let mut before = sqlx::SqliteConnection::connect_with(&options.create_if_missing(true)).await.unwrap();
+                migrations.run(&mut before).await.unwrap();
+                before.execute(rows).await.unwrap();
+                before.close().await.unwrap();
+            }
+            Engine::Postgres => {
+                let mut before = sqlx::PgConnection::connect(&url).await.unwrap();
+                migrations.run(&mut before).await.unwrap();
+                before.execute(rows).await.unwrap();
+                before.close().await.unwrap();
+            }
+        }
+        Self::open(url, place).await
     }
 
     /// On a database that somebody else looks after.
@@ -281,6 +298,24 @@ impl World {
         }
         changed
     }
+}
+
+fn empty_file() -> (String, Place) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("ledger.db").display());
+    (url, Place::Directory(directory))
+}
+
+async fn empty_database() -> (String, Place) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let server = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it");
+    let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+    admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    admin.close().await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    (format!("{base}/{name}"), Place::Database { server: server.clone(), name })
 }
 
 /// A program that gives 20 % of everything, with no questions asked.

@@ -23,6 +23,7 @@ mod ledger;
 mod lookups;
 mod mail;
 mod merchant;
+mod months;
 mod payouts;
 mod plans;
 mod property;

@@ -233,16 +233,20 @@ impl Verifying<'_> {
         if recorded == about_nobody + kept {
             return Ok(());
         }
-        let mut after: Option<(String, i64)> = None;
-        loop {
-            let mut tx = self.ledger.db.read().await?;
-            let at = after.as_ref().map(|(id, shape)| (id.as_str(), *shape));
-            let raw = events::recorded_page(&mut tx, self.workspace, at, PAGE).await?;
-            let Some(last) = raw.last() else { return Ok(()) };
-            after = Some((last.event_id.clone(), last.shape));
-            self.look_for_facts(&mut tx, raw).await?;
-            tx.rollback().await?;
+        for mode in Mode::ALL {
+            let mut after = None;
+            loop {
+                let mut tx = self.ledger.db.read().await?;
+                let (raw, last) = events::recorded_page(&mut tx, self.workspace, mode, after.as_ref(), PAGE).await?;
+                if last.is_none() {
+                    break;
+                }
+                after = last;
+                self.look_for_facts(&mut tx, raw).await?;
+                tx.rollback().await?;
+            }
         }
+        Ok(())
     }
 
     async fn look_for_facts(&mut self, tx: &mut Tx, raw: Vec<StoredEvent>) -> Result<(), StoreError> {
