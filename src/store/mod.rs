@@ -18,6 +18,7 @@ pub mod balances;
 pub mod batches;
 pub mod changes;
 pub mod clicks;
+pub mod clock_back;
 pub mod customers;
 pub mod entries;
 pub mod events;

@@ -12,6 +12,7 @@ mod harness;
 mod server;
 
 mod backup;
+mod clock;
 mod disk;
 mod kills;
 mod load;

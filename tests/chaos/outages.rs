@@ -20,10 +20,10 @@ fn is_refused(stripe: &Stripe, server: &Server) {
     assert_eq!(server.get("/healthz").status, 200, "the process lives");
 }
 
-/// `CHAOS_OUTAGES` is how often the server is killed (2).
+/// `CHAOS_OUTAGES` is how often the server is killed (1).
 #[test]
 fn postgresql_is_killed_and_started_and_throws_everybody_out() {
-    let (outages, seed) = (number("CHAOS_OUTAGES", 2), seed());
+    let (outages, seed) = (number("CHAOS_OUTAGES", 1), seed());
     println!("CHAOS_OUTAGES={outages} CHAOS_SEED={seed}");
     let postgres = Postgres::start();
     let home = Home::on_server(&postgres.url());

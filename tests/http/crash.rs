@@ -7,10 +7,7 @@ use crate::blackbox::Home;
 use crate::on_both_engines;
 use crate::server::{Server, deliver, until};
 
-on_both_engines!(
-    a_stop_in_the_middle_keeps_what_was_acknowledged,
-    a_stalled_request_does_not_hold_up_the_stop,
-);
+on_both_engines!(a_stop_in_the_middle_keeps_what_was_acknowledged, a_stalled_request_does_not_hold_up_the_stop,);
 
 fn body(number: usize) -> Vec<u8> {
     let body = serde_json::json!({
