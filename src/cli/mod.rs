@@ -4,6 +4,7 @@
 mod api_key;
 mod apply;
 mod backfill;
+mod backup;
 mod balances;
 mod bench;
 mod clicks;
@@ -133,6 +134,8 @@ enum Command {
     Partner(partner::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
+    /// Copy the database into a file, beside whoever uses it
+    Backup(backup::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
     /// Say whether the service on this machine answers, for containers
@@ -188,6 +191,9 @@ pub enum Failure {
     /// The mail server's address.
     #[error(transparent)]
     MailServer(#[from] UrlError),
+    /// The command cannot do what it was asked for here.
+    #[error("{0}")]
+    Usage(String),
     /// Anything that the command itself found wrong.
     #[error("{0}")]
     Said(String),
@@ -225,7 +231,7 @@ pub fn main() -> ExitCode {
         Err(Failure::System { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             note!("error: {failure}");
-            ExitCode::FAILURE
+            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -261,6 +267,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
+        Command::Backup(arguments) => backup::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::Healthcheck(arguments) => healthcheck::run(&config, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
