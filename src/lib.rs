@@ -43,3 +43,8 @@ pub mod store;
 pub mod stripe;
 pub mod stripe_api;
 pub mod worker;
+
+/// What is fuzzed (`fuzz/run.sh`), with the corpora, as ordinary tests.
+#[cfg(test)]
+#[path = "../fuzz/targets/mod.rs"]
+mod fuzz_targets;
