@@ -64,7 +64,8 @@ pub(super) async fn encryption(context: &Context, checks: &mut Checks) -> Result
         (Err(error), _) => (Finding::Wrong, error.to_string()),
         (Ok(_), None) => (
             Finding::Note,
-            "not encrypted in the database: `commission-bridge secrets new-key` makes a key, SECRETS_KEY takes it".to_owned(),
+            "not encrypted in the database: `commission-bridge secrets new-key` makes a key, SECRETS_KEY takes it"
+                .to_owned(),
         ),
         (Ok(_), Some(key)) if behind > 0 => (
             Finding::Note,
