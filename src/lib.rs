@@ -16,6 +16,7 @@
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
 pub mod admin;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -42,3 +43,8 @@ pub mod store;
 pub mod stripe;
 pub mod stripe_api;
 pub mod worker;
+
+/// What is fuzzed (`fuzz/run.sh`), with the corpora, as ordinary tests.
+#[cfg(test)]
+#[path = "../fuzz/targets/mod.rs"]
+mod fuzz_targets;

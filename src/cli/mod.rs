@@ -4,7 +4,9 @@
 mod api_key;
 mod apply;
 mod backfill;
+mod backup;
 mod balances;
+mod bench;
 mod clicks;
 mod context;
 mod demo;
@@ -80,6 +82,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Show a year of sample sales on a throw-away database
     Demo(demo::Arguments),
+    /// Measure what this machine can do
+    Bench(bench::Arguments),
     /// Print the JSON API's reference as an `OpenAPI` document
     Openapi(openapi::Arguments),
     /// Apply a program file: programs, rules, partners and codes
@@ -130,6 +134,8 @@ enum Command {
     Partner(partner::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
+    /// Copy the database into a file, beside whoever uses it
+    Backup(backup::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
     /// Say whether the service on this machine answers, for containers
@@ -185,6 +191,9 @@ pub enum Failure {
     /// The mail server's address.
     #[error(transparent)]
     MailServer(#[from] UrlError),
+    /// The command cannot do what it was asked for here.
+    #[error("{0}")]
+    Usage(String),
     /// Anything that the command itself found wrong.
     #[error("{0}")]
     Said(String),
@@ -222,7 +231,7 @@ pub fn main() -> ExitCode {
         Err(Failure::System { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             note!("error: {failure}");
-            ExitCode::FAILURE
+            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -237,6 +246,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&config, &arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
@@ -257,6 +267,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
+        Command::Backup(arguments) => backup::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
         Command::Healthcheck(arguments) => healthcheck::run(&config, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,

@@ -98,6 +98,15 @@ pub fn decode_base64(value: &str) -> String {
         .map_or_else(|| value.to_owned(), |text| text.trim().to_owned())
 }
 
+/// How long a click id may be, in characters.
+pub const LONGEST_CLICK_ID: usize = 200;
+
+/// Whether this can be a click's id: one that metadata can carry, and that is no e-mail.
+pub fn is_click_id(id: &str) -> bool {
+    let fits = |character: char| !character.is_control() && !character.is_whitespace() && character != '@';
+    (1..=LONGEST_CLICK_ID).contains(&id.chars().count()) && id.chars().all(fits)
+}
+
 /// Whether a customer key says nothing.
 pub fn is_placeholder(value: &str) -> bool {
     PLACEHOLDERS.contains(&value.to_lowercase().as_str())

@@ -102,13 +102,25 @@ pub struct Shared {
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
     ways: tracking::Ways,
+    only: Option<Part>,
     /// Room for webhooks' bodies, in KiB: memory does not grow with how many come at once.
     bodies: Arc<Semaphore>,
+}
+
+/// Which half of the service a process is, where they are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Webhooks, API, pages: takes in and answers
+    Http,
+    /// Records, settles, fetches, pays, sends; answers only /healthz, /readyz and /metrics
+    Worker,
 }
 
 /// How a service is set up.
 #[derive(Clone, Default)]
 pub struct Settings {
+    /// The half that it is; both when `None`.
+    pub only: Option<Part>,
     /// Signing secrets of workspace `default`, comma-separated; may be empty.
     pub secrets: Secret,
     /// How often a key may ask.
@@ -150,6 +162,7 @@ impl App {
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
+            only: settings.only,
             bodies: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
         }))
     }
@@ -209,8 +222,35 @@ impl App {
         self.wake.notify_one();
     }
 
-    /// Every route.
+    /// Whether webhooks are for this process.
+    fn takes_in(&self) -> bool {
+        self.only != Some(Part::Worker)
+    }
+
+    /// What watches the service.
+    fn watching() -> Router<Self> {
+        Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(metrics::metrics))
+    }
+
+    /// Every route of a part; all where there are no parts.
     pub fn router(self) -> Router {
+        let routes = if self.takes_in() { self.routes() } else { Router::new() };
+        routes
+            .merge(Self::watching())
+            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
+            .fallback(|| async { Problem::not_found("there is nothing at this address") })
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(self.clone(), headers::harden))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
+            .with_state(self)
+    }
+
+    fn routes(&self) -> Router<Self> {
         let (api, _) = v1::routes().split_for_parts();
         let (webhooks, _) = v1::webhooks().split_for_parts();
         let (tracking, _) = tracking::routes().split_for_parts();
@@ -222,17 +262,6 @@ impl App {
             .merge(openapi::pages())
             .merge(onboard::routes())
             .route("/setup/{token}", get(setup::ask).post(setup::make))
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
-            .route("/metrics", get(metrics::metrics))
-            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
-            .fallback(|| async { Problem::not_found("there is nothing at this address") })
-            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn_with_state(self.clone(), headers::harden))
-            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
-            .with_state(self)
     }
 }
 

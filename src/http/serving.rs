@@ -111,7 +111,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 
 async fn answer(app: App, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     let request = request.map(Body::new);
-    match webhook_of(&request) {
+    match webhook_of(&request).filter(|_| app.takes_in()) {
         Some(workspace) => Ok(receive(app, workspace, request).await),
         None => router.oneshot(request).await,
     }

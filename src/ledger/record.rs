@@ -23,7 +23,7 @@ use crate::store::{
 use crate::stripe::{OF_CONNECTED_ACCOUNTS, Reading, envelope, read};
 
 /// How many events share a transaction.
-pub const BATCH: i64 = 256;
+pub const BATCH: i64 = 512;
 
 /// An event that was read.
 pub(super) struct Read {

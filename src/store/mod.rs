@@ -3,6 +3,7 @@
 //! [`Db::open`] gives the database; [`Db::read`] and [`Db::write`] a [`Tx`]; every function here takes a `&mut Tx`.
 //! A single statement is run through [`on!`](crate::on), many rows at once through [`rows`].
 
+mod backup;
 mod db;
 mod listing;
 mod months;
@@ -18,6 +19,7 @@ pub mod balances;
 pub mod batches;
 pub mod changes;
 pub mod clicks;
+pub mod clock_back;
 pub mod customers;
 pub mod entries;
 pub mod erasures;
@@ -41,6 +43,7 @@ pub mod reconciliations;
 pub mod refs;
 pub mod reports;
 pub mod resettle;
+mod resting;
 pub mod rows;
 pub mod statements;
 pub mod stripe_accounts;
@@ -54,6 +57,7 @@ pub mod vault;
 pub mod webhook_secrets;
 pub mod workspaces;
 
+pub use backup::{Backup, BackupError};
 pub use db::{Connections, Db, Durability, Engine, OpenError};
 pub use listing::Span;
 pub use tx::{Inner, Tx, Urgency, commits};

@@ -17,10 +17,10 @@ pub async fn owners(
 ) -> Result<Vec<(Ref, String)>, StoreError> {
     let asked: HashSet<(Mode, &str)> = refs.into_iter().collect();
     let rows = Rows::texts(&[("ref", Text)], asked.iter().map(|(_, reference)| *reference));
-    let text = "SELECT r.mode, r.ref, r.customer_id
+    let text = "SELECT $row(r.mode, r.ref, r.customer_id)
                 FROM refs r
                 WHERE r.workspace_id = $1 AND r.ref $in(ref)";
-    let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    let found: Vec<(i64, String, String)> = rows.gather(tx, text, &[workspace.0.into()]).await?;
     // A text may be a reference in both books.
     let found = found.into_iter().map(|(mode, text, owner)| ((Mode::from_i64(mode), text), owner));
     Ok(found.filter(|((mode, text), _)| asked.contains(&(*mode, text.as_str()))).collect())

@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::StoreError;
 use super::db::Engine;
 use super::months::{Known, Minute};
+use super::resting::Resting;
 use super::vault::Vault;
 
 /// From a good disk's commit to what somebody should look at.
@@ -51,6 +52,8 @@ pub struct Tx {
     pub(super) known: Arc<Known>,
     /// Those that this transaction adds.
     pub(super) minutes: Vec<Minute>,
+    /// Whose histories are so long that they rest.
+    pub(super) resting: Arc<Resting>,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }

@@ -5,10 +5,11 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 42] = [
     "",
     "serve",
     "demo",
+    "bench",
     "apply",
     "events import",
     "events list",
@@ -32,6 +33,7 @@ const COMMANDS: [&str; 40] = [
     "payouts export",
     "partner onboard",
     "verify",
+    "backup",
     "reconcile",
     "stripe connect",
     "stripe status",

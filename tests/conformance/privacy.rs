@@ -366,7 +366,7 @@ async fn everything_is_exported(world: &World) {
 async fn a_whole_shop_is_erased_without_moving_a_cent(world: &World) {
     let business = business(&Options { customers: 12, months: 6, ..Options::new(11) });
     world.apply(&business.program_toml).await;
-    let shapes = [Shape::Old, Shape::Hybrid, Shape::New];
+    let shapes = Shape::ALL;
     let events: Vec<Value> = business
         .events
         .iter()

@@ -85,10 +85,7 @@ fn ids<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Rows<'a> {
 }
 
 /// Those of some events that are known.
-async fn known_of(
-    tx: &mut Tx,
-    events: impl IntoIterator<Item = &NewEvent>,
-) -> Result<HashSet<EventKey>, StoreError> {
+async fn known_of(tx: &mut Tx, events: impl IntoIterator<Item = &NewEvent>) -> Result<HashSet<EventKey>, StoreError> {
     let text = "SELECT e.workspace_id, e.event_id, e.shape
                 FROM v CROSS JOIN event_ids e
                 WHERE e.workspace_id = v.workspace_id AND e.event_id = v.event_id AND e.shape = v.shape";
