@@ -66,7 +66,8 @@ impl Traces {
     fn add(&mut self, customer: &str, facts: &EventFacts, terms: &Terms) {
         self.ids.extend(facts.references().into_iter().map(ToOwned::to_owned));
         self.clues.extend(clues(facts, terms).into_iter().map(|clue| (customer.to_owned(), clue)));
-        self.keys.extend(customer_keys(facts, terms).into_iter().map(|key| (customer.to_owned(), format!("key:{key}"))));
+        self.keys
+            .extend(customer_keys(facts, terms).into_iter().map(|key| (customer.to_owned(), format!("key:{key}"))));
     }
 
     /// The addresses among the clues.
@@ -343,7 +344,8 @@ pub(crate) async fn all_without(raw: Vec<StoredEvent>, terms: &Arc<Terms>) -> Re
         let eraser = Eraser { pseudonyms, terms: &terms };
         let mut rewritten = Vec::new();
         for event in &raw {
-            rewritten.extend(without(event, &eraser).map_err(|error| EraseError::Event(event.event_id.clone(), error))?);
+            rewritten
+                .extend(without(event, &eraser).map_err(|error| EraseError::Event(event.event_id.clone(), error))?);
         }
         Ok(rewritten)
     });

@@ -125,8 +125,36 @@ const KEPT: [&str; 67] = [
 
 /// How Stripe's ids begin that the ledger knows buyers' objects by.
 const IDS: [&str; 30] = [
-    "acct", "ch", "cn", "coupon", "cs", "cus", "di", "dp", "du", "evt", "ii", "il", "in", "inpay", "li", "pi", "plan", "po",
-    "price", "prod", "promo", "py", "pyr", "re", "seti", "si", "sub", "tr", "txn", "sub_sched",
+    "acct",
+    "ch",
+    "cn",
+    "coupon",
+    "cs",
+    "cus",
+    "di",
+    "dp",
+    "du",
+    "evt",
+    "ii",
+    "il",
+    "in",
+    "inpay",
+    "li",
+    "pi",
+    "plan",
+    "po",
+    "price",
+    "prod",
+    "promo",
+    "py",
+    "pyr",
+    "re",
+    "seti",
+    "si",
+    "sub",
+    "tr",
+    "txn",
+    "sub_sched",
 ];
 
 /// Why an event was not erased. Says nothing of what is in it.
@@ -272,11 +300,10 @@ mod tests {
         let object = &erased["data"]["object"];
         assert_eq!(object["metadata"]["partner_key"], "acme");
         assert_eq!(object["metadata"]["full_name"], ERASED);
-        assert_eq!((&object["amount"], &object["customer"], &object["payment_intent"]), (
-            &json!(100),
-            &json!("cus_1234"),
-            &json!("pi_1234")
-        ));
+        assert_eq!(
+            (&object["amount"], &object["customer"], &object["payment_intent"]),
+            (&json!(100), &json!("cus_1234"), &json!("pi_1234"))
+        );
         assert_eq!(object["payment_method_details"]["card"], json!({"last4": ERASED, "exp_year": 0, "wallet": null}));
         let text = erased.to_string().to_lowercase();
         for personal in ["ann", "lee", "buyer.example", "555", "high", "12345", "4242", "2030"] {

@@ -139,7 +139,10 @@ async fn a_customer_is_erased_and_the_ledger_stands(world: &World) {
     is_proved(world).await;
     assert_eq!(entries(world.entries().await), before);
     let codes = |payments: &[commission_bridge::store::payments::Payment]| {
-        payments.iter().map(|payment| (payment.reference.clone(), payment.code.clone(), payment.amount)).collect::<Vec<_>>()
+        payments
+            .iter()
+            .map(|payment| (payment.reference.clone(), payment.code.clone(), payment.amount))
+            .collect::<Vec<_>>()
     };
     assert_eq!(codes(&world.payments().await), codes(&payments));
     let again = erase(world, "cus_1").await.unwrap();
@@ -154,7 +157,8 @@ async fn a_customer_is_erased_and_the_ledger_stands(world: &World) {
 }
 
 async fn a_self_referral_stays_one(world: &World) {
-    let Change::ProgramVersion { program: key, name, version, effective_from, in_force_from, engine, mut terms } = program()
+    let Change::ProgramVersion { program: key, name, version, effective_from, in_force_from, engine, mut terms } =
+        program()
     else {
         panic!("a program")
     };
@@ -258,7 +262,9 @@ async fn a_shared_lead_stays_with_both(world: &World) {
 async fn an_address_as_customer_key_still_joins(world: &World) {
     world.enter(&terms()).await;
     let key = json!({"customer_key": "ann@buyer.example", "partner_key": "acme"});
-    world.receive(&[invoice_paid(1, "cus_1", &key), customer(2, "cus_2", &json!({"customer_key": "ann@buyer.example"}))]).await;
+    world
+        .receive(&[invoice_paid(1, "cus_1", &key), customer(2, "cus_2", &json!({"customer_key": "ann@buyer.example"}))])
+        .await;
     assert_eq!(world.count("SELECT COUNT(*) FROM customers").await, 1);
     erase(world, "ann@buyer.example").await.unwrap();
     holds_none_of(world, &["ann@", "buyer.example"]).await;

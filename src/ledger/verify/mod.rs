@@ -84,7 +84,8 @@ impl Ledger {
         // Nobody knows yet whom what changed about tiers concerns.
         let woken_since = if tiers::is_pending(&mut tx, workspace).await? { Some(now) } else { newest };
         tx.rollback().await?;
-        let mut verifying = Verifying { ledger: self, workspace, now, woken_since, terms: None, report: Report::default() };
+        let mut verifying =
+            Verifying { ledger: self, workspace, now, woken_since, terms: None, report: Report::default() };
         verifying.count_events().await?;
         verifying.all_customers(&progress).await?;
         verifying.all_entries().await?;
