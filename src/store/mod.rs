@@ -10,6 +10,7 @@ mod tx;
 
 pub mod adjustments;
 pub mod api_keys;
+pub mod archives;
 pub mod asked;
 pub mod audit;
 pub mod backfills;
@@ -52,6 +53,7 @@ pub mod workspaces;
 
 pub use db::{Db, Durability, Engine, OpenError};
 pub use listing::Span;
+pub use months::RemovedMonth;
 pub use tx::{Inner, Tx, Urgency};
 
 use crate::domain::Time;
