@@ -17,7 +17,7 @@ use crate::connect::Keeper;
 use crate::fetching::Fetching;
 use crate::fx::daily::Daily;
 use crate::fx::fetch::Fetcher;
-use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
+use crate::http::{self, App, Bounds, DEFAULT_WORKSPACE, Limits, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
 use crate::intake::patience::Patience;
@@ -77,7 +77,12 @@ impl Service {
         let mut beside = tokio::task::JoinSet::new();
         beside.spawn(fetching.run(stop.clone()));
         Self {
-            http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
+            http: tokio::spawn(http::serve(
+                app,
+                listener,
+                Bounds::default(),
+                async move { http_stop.cancelled().await },
+            )),
             worker: tokio::spawn(async move { Box::pin(worker.run(worker_stop)).await }),
             paying: tokio::spawn(async move { paying.run(pay_stop).await }),
             writer,

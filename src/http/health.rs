@@ -41,6 +41,7 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         ("bad_signature", &counters.bad_signature),
         ("refused", &counters.refused),
         ("unavailable", &counters.unavailable),
+        ("overloaded", &counters.overloaded),
     ] {
         let count = counter.load(Ordering::Relaxed);
         let _ = writeln!(text, "commission_bridge_webhooks_total{{result=\"{result}\"}} {count}");

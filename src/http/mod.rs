@@ -9,12 +9,13 @@ mod onboard;
 mod openapi;
 mod problem;
 mod query;
+mod serving;
 mod setup;
 mod tracking;
 mod v1;
 mod webhook;
 
-use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,7 +24,6 @@ use axum::Router;
 use axum::http::{HeaderName, Request};
 use axum::middleware;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -31,6 +31,7 @@ use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, 
 pub use guard::Limits;
 pub use openapi::document;
 pub use problem::Problem;
+pub use serving::{Bounds, serve};
 pub use setup::Setup;
 
 pub use crate::store::workspaces::DEFAULT_WORKSPACE;
@@ -52,11 +53,24 @@ use crate::stripe_api::{Api, Keys};
 pub const BODY_LIMIT: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// The bodies of webhooks that are read and not yet on disk, in KiB, all together: 32 MiB, some ten thousand events.
+const BODIES_AT_ONCE: usize = 32 * 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the handlers share.
+/// What the handlers share. Cheap to clone, which happens with every request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// See [`App`].
+pub struct Shared {
     /// The database.
     pub db: Db,
     /// The way in for events.
@@ -74,7 +88,7 @@ pub struct App {
     /// Where this service is reached from outside, without a slash at the end.
     pub public_url: Arc<str>,
     /// What happened so far.
-    pub counters: Arc<Counters>,
+    pub counters: Counters,
     /// The ways to Stripe.
     pub stripe: Keys,
     /// Whoever settles listens here.
@@ -86,6 +100,8 @@ pub struct App {
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
     ways: tracking::Ways,
+    /// Room for webhooks' bodies, in KiB: memory does not grow with how many come at once.
+    bodies: Arc<Semaphore>,
 }
 
 /// How a service is set up.
@@ -114,6 +130,7 @@ pub struct Counters {
     bad_signature: AtomicU64,
     refused: AtomicU64,
     unavailable: AtomicU64,
+    overloaded: AtomicU64,
     clicks_stored: AtomicU64,
     clicks_lost: AtomicU64,
 }
@@ -128,7 +145,7 @@ impl App {
         ids: Ids,
         wake: Arc<Notify>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             db,
             inbox,
             clicks,
@@ -137,7 +154,7 @@ impl App {
             ids,
             limits: settings.limits,
             public_url: settings.public_url.trim_end_matches('/').into(),
-            counters: Arc::default(),
+            counters: Counters::default(),
             stripe: settings.stripe,
             wake,
             known_keys: guard::KnownKeys::default(),
@@ -145,7 +162,8 @@ impl App {
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
-        }
+            bodies: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
+        }))
     }
 
     /// The ledger on this database.
@@ -250,16 +268,4 @@ impl Counters {
     fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// Serves until `shutdown` resolves; requests under way are finished.
-///
-/// # Errors
-/// What the system says of the socket.
-pub async fn serve(
-    app: App,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, app.router()).with_graceful_shutdown(shutdown).await
 }

@@ -9,6 +9,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::read;
 use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem};
@@ -29,6 +31,10 @@ pub(super) struct Received {
 
 /// For so long what was looked up about a workspace's endpoint is taken for true: a new secret counts that soon.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// Stripe waits a little longer for an answer. An event that is stored later all the same is a duplicate when it is sent
+/// again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
 /// A workspace's endpoint.
 pub(super) struct Endpoint {
@@ -100,7 +106,17 @@ pub(super) async fn receive(
     }
 }
 
-async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> Result<&'static str, Problem> {
+/// Takes an event in: what to answer once it is on disk.
+///
+/// # Errors
+/// What was wrong; nothing is stored then.
+pub(super) async fn accept(
+    app: &App,
+    workspace: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<&'static str, Problem> {
+    let _room = room(app, &body)?;
     let body = read(body, BODY_LIMIT).await.inspect_err(|_| Counters::count(&app.counters.refused))?;
     let endpoint = match app.endpoints.find(app, workspace).await {
         Ok(Some(endpoint)) => endpoint,
@@ -109,7 +125,10 @@ async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> 
     };
     verify(app, &endpoint.secrets, headers, &body)?;
     let incoming = Incoming { workspace: endpoint.workspace, source: Source::Webhook, body: &body };
-    match app.inbox.submit(incoming).await {
+    let Ok(submitted) = tokio::time::timeout(ANSWER_WITHIN, app.inbox.submit(incoming)).await else {
+        return Err(unavailable(app, &"the database takes too long"));
+    };
+    match submitted {
         Ok(accepted) if accepted.duplicate => {
             Counters::count(&app.counters.duplicate);
             Ok(r#"{"received":true,"status":"duplicate"}"#)
@@ -126,8 +145,21 @@ async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> 
             Counters::count(&app.counters.refused);
             Err(Problem::bad_request("not_an_event", format!("the body is no Stripe event: {error}")))
         }
+        Err(SubmitError::Overloaded) => Err(overloaded(app)),
         Err(error) => Err(unavailable(app, &error)),
     }
+}
+
+/// Room in memory for a body, before it is read: what does not fit is sent again later, by Stripe.
+fn room(app: &App, body: &Body) -> Result<OwnedSemaphorePermit, Problem> {
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(BODY_LIMIT);
+    let kib = u32::try_from(size.min(BODY_LIMIT).div_ceil(1024)).unwrap_or(u32::MAX);
+    app.bodies.clone().try_acquire_many_owned(kib.max(1)).map_err(|_| overloaded(app))
+}
+
+fn overloaded(app: &App) -> Problem {
+    Counters::count(&app.counters.overloaded);
+    Problem::overloaded()
 }
 
 fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {

@@ -7,7 +7,8 @@
 //!
 //! `PostgreSQL` gets one array for each column (`UNNEST`), so that the statement's text is always the same. `SQLite`
 //! gets `VALUES` with bare `?` (numbered ones are four times slower), in few distinct sizes, so that each is prepared
-//! once. The text's own parameters are `$1, $2, …` on both; `PostgreSQL` gets them as `(SELECT $n)`, so that it plans for
+//! once; what a size has too many is filled up with rows of NULL, which `v` leaves out. So no row's first cell is NULL. The
+//! text's own parameters are `$1, $2, …` on both; `PostgreSQL` gets them as `(SELECT $n)`, so that it plans for
 //! any workspace and not for one that it believes to be small because it is new.
 //!
 //! `$known(2)` is the parameter itself on `PostgreSQL` as well, for what a plan must be made for: the months of events
@@ -26,7 +27,8 @@ use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite};
 use super::tx::Inner;
 use super::{StoreError, Tx};
 
-/// Rows of one `SQLite` statement; a number of rows is cut into these sizes.
+/// Rows of one `SQLite` statement; a number of rows is cut into these sizes. Each statement is a message to the thread
+/// that runs it, which costs more than to fill up a larger one.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// The type of a column.
@@ -87,6 +89,8 @@ impl<'a> From<&'a [u8]> for Cell<'a> {
     }
 }
 
+static NOTHING: Cell<'static> = Cell::Int(None);
+
 /// Rows on their way into a statement.
 #[derive(Debug)]
 pub struct Rows<'a> {
@@ -129,8 +133,8 @@ impl<'a> Rows<'a> {
         let mut changed = 0;
         match &mut tx.inner {
             Inner::Sqlite(conn) => {
-                for chunk in self.chunks() {
-                    let (sql, binds) = self.for_sqlite(chunk, text, args);
+                for (size, chunk) in self.chunks() {
+                    let (sql, binds) = self.for_sqlite(size, chunk, text, args);
                     changed +=
                         bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds).execute(&mut **conn).await?.rows_affected();
                 }
@@ -153,8 +157,8 @@ impl<'a> Rows<'a> {
         let mut found = Vec::new();
         match &mut tx.inner {
             Inner::Sqlite(conn) => {
-                for chunk in self.chunks() {
-                    let (sql, binds) = self.for_sqlite(chunk, text, args);
+                for (size, chunk) in self.chunks() {
+                    let (sql, binds) = self.for_sqlite(size, chunk, text, args);
                     let rows = bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds).fetch_all(&mut **conn).await?;
                     for row in &rows {
                         found.push(T::from_row(row)?);
@@ -173,16 +177,20 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
-    /// The rows, cut into the sizes that stay prepared.
-    fn chunks(&self) -> impl Iterator<Item = &[Cell<'a>]> {
+    /// The rows, cut into the sizes that stay prepared; the last may fill its size in part.
+    fn chunks(&self) -> impl Iterator<Item = (usize, &[Cell<'a>])> {
         let width = self.columns.len();
         let mut rest = self.cells.as_slice();
         std::iter::from_fn(move || {
             let rows = rest.len() / width;
-            let size = SIZES.into_iter().find(|size| *size <= rows)?;
-            let (chunk, later) = rest.split_at(size * width);
+            let holding_all = SIZES.into_iter().rev().find(|size| *size >= rows);
+            let size = holding_all.unwrap_or(SIZES[0]);
+            if rows == 0 {
+                return None;
+            }
+            let (chunk, later) = rest.split_at(size.min(rows) * width);
             rest = later;
-            Some(chunk)
+            Some((size, chunk))
         })
     }
 
@@ -190,23 +198,30 @@ impl<'a> Rows<'a> {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 
-    fn for_sqlite<'c>(&self, chunk: &'c [Cell<'a>], text: &str, args: &'c [Cell<'c>]) -> (String, Vec<&'c Cell<'c>>)
+    fn for_sqlite<'c>(
+        &self,
+        size: usize,
+        chunk: &'c [Cell<'a>],
+        text: &str,
+        args: &'c [Cell<'c>],
+    ) -> (String, Vec<&'c Cell<'c>>)
     where
         'a: 'c,
     {
         let width = self.columns.len();
         let row = format!("({})", vec!["?"; width].join(","));
-        let rows = chunk.len() / width;
-        let mut sql = format!("WITH v ({}) AS (VALUES ", self.names());
-        sql.reserve(rows * (row.len() + 1) + text.len() + 2);
-        for number in 0..rows {
+        let mut sql = format!("WITH v ({}) AS (SELECT * FROM (VALUES ", self.names());
+        sql.reserve(size * (row.len() + 1) + text.len() + 40);
+        for number in 0..size {
             if number > 0 {
                 sql.push(',');
             }
             sql.push_str(&row);
         }
-        sql.push_str(") ");
-        let mut binds: Vec<&Cell<'c>> = chunk.iter().collect();
+        sql.push_str(") WHERE column1 IS NOT NULL) ");
+        let mut binds: Vec<&Cell<'c>> = Vec::with_capacity(size * width + args.len());
+        binds.extend(chunk);
+        binds.resize(size * width, &NOTHING);
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => sql.push_str(text),
@@ -348,8 +363,11 @@ mod tests {
     fn rows_are_cut_into_sizes_that_stay_prepared() {
         let names: Vec<String> = (0..350).map(|n| n.to_string()).collect();
         let rows = Rows::texts(&[("ref", Column::Text)], names.iter().map(String::as_str));
-        let sizes: Vec<usize> = rows.chunks().map(<[Cell<'_>]>::len).collect();
-        assert_eq!(sizes, [256, 64, 16, 4, 4, 4, 1, 1]);
+        let sizes: Vec<(usize, usize)> = rows.chunks().map(|(size, chunk)| (size, chunk.len())).collect();
+        assert_eq!(sizes, [(256, 256), (256, 94)]);
+        let few = Rows::texts(&[("ref", Column::Text)], ["a", "b", "c"]);
+        assert_eq!(few.chunks().map(|(size, chunk)| (size, chunk.len())).collect::<Vec<_>>(), [(4, 3)]);
+        assert_eq!(Rows::texts(&[("ref", Column::Text)], []).chunks().count(), 0);
     }
 
     #[test]
@@ -359,12 +377,12 @@ mod tests {
         rows.push(["b".into(), 2.into()]);
         let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND at < $known(1) AND ref $in(ref)";
         let args = [Cell::from(7), Cell::from(8)];
-        let (sqlite, binds) = rows.for_sqlite(&rows.cells, text, &args);
+        let (sqlite, binds) = rows.for_sqlite(4, &rows.cells, text, &args);
         assert_eq!(
             sqlite,
-            "WITH v (ref, at) AS (VALUES (?,?),(?,?)) SELECT ref FROM v WHERE at > ? AND ? = ? AND at < ? AND ref IN (SELECT ref FROM v)"
+            "WITH v (ref, at) AS (SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column1 IS NOT NULL) SELECT ref FROM v WHERE at > ? AND ? = ? AND at < ? AND ref IN (SELECT ref FROM v)"
         );
-        assert_eq!(binds.len(), 8);
+        assert_eq!(binds.len(), 12);
         assert_eq!(
             rows.for_postgres(text),
             "WITH v (ref, at) AS (SELECT * FROM UNNEST($1::text[], $2::bigint[])) \

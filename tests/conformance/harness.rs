@@ -87,14 +87,24 @@ impl World {
         Self::open(url, place).await
     }
 
+    /// On a database that somebody else looks after.
+    pub async fn at(url: &str, start: Time, ids: Ids) -> Self {
+        let db = Db::open(url).await.unwrap();
+        Self::with(url.to_owned(), db, Place::Shared, "default", start, ids).await
+    }
+
     async fn open(url: String, place: Place) -> Self {
         let db = Db::open(&url).await.unwrap();
         Self::of(url, db, place, "default", START.parse().unwrap()).await
     }
 
     async fn of(url: String, db: Db, place: Place, key: &str, start: Time) -> Self {
+        Self::with(url, db, place, key, start, Ids::counting()).await
+    }
+
+    async fn with(url: String, db: Db, place: Place, key: &str, start: Time, ids: Ids) -> Self {
         let clock = Clock::by_hand(start);
-        let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids: Ids::counting() };
+        let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids };
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(ledger.clone(), arrivals);

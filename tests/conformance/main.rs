@@ -10,6 +10,7 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod archive;
 mod backfill;
 mod balances;
 mod changes;

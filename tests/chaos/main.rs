@@ -1,0 +1,12 @@
+//! Hard to kill: upgrades, crashes, full disks, locks, clocks and replicas, on both engines.
+
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+#[path = "../blackbox/mod.rs"]
+mod blackbox;
+#[path = "../conformance/harness.rs"]
+#[allow(dead_code, reason = "another program uses the rest")]
+mod harness;
+
+mod postgres;
+mod release;
