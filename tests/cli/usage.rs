@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 35] = [
     "",
     "serve",
     "demo",
@@ -14,6 +14,8 @@ const COMMANDS: [&str; 33] = [
     "events list",
     "events show",
     "events replay",
+    "events archive",
+    "events restore",
     "sync",
     "backfill",
     "fetch",

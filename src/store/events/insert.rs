@@ -7,7 +7,7 @@ use super::NewEvent;
 use crate::store::months::Minute;
 use crate::store::rows::Column::{Bytes, Int, Text};
 use crate::store::rows::Rows;
-use crate::store::{StoreError, Tx, micros};
+use crate::store::{Engine, StoreError, Tx, micros};
 
 /// Stores events that are not known yet; tells for each whether it was new. Of one that is there twice, the first is.
 pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<Vec<bool>, StoreError> {
@@ -33,9 +33,46 @@ async fn make_known(tx: &mut Tx, events: &[NewEvent]) -> Result<Vec<bool>, Store
     let mut order: Vec<usize> = (0..events.len()).collect();
     order.sort_by(|a, b| by_key(&events[*a], &events[*b]));
     order.dedup_by(|later, first| by_key(&events[*first], &events[*later]) == Ordering::Equal);
+    let fresh: Vec<usize> = match tx.engine() {
+        Engine::Sqlite => {
+            // Whoever writes is alone. Most events are new: asking for the others brings next to nothing back.
+            let known = known_of(tx, order.iter().map(|index| &events[*index])).await?;
+            let fresh: Vec<usize> =
+                order.into_iter().filter(|index| !known.contains(&key_of(&events[*index]))).collect();
+            ids(fresh.iter().map(|index| &events[*index])).execute(tx, MAKE_KNOWN, &[]).await?;
+            fresh
+        }
+        Engine::Postgres => {
+            let text = format!("{MAKE_KNOWN} RETURNING workspace_id, event_id, shape");
+            let fresh = ids(order.iter().map(|index| &events[*index])).fetch(tx, &text, &[]).await?;
+            let fresh: HashSet<EventKey> = fresh.into_iter().collect();
+            order.into_iter().filter(|index| fresh.contains(&key_of(&events[*index]))).collect()
+        }
+    };
+    let mut is_new = vec![false; events.len()];
+    for index in fresh {
+        is_new[index] = true;
+    }
+    Ok(is_new)
+}
+
+/// Workspace, id and shape.
+type EventKey = (i64, String, i64);
+
+const MAKE_KNOWN: &str = "INSERT INTO event_ids (workspace_id, event_id, shape, mode, received_at)
+     SELECT workspace_id, event_id, shape, mode, received_at
+     FROM v
+     WHERE TRUE
+     ON CONFLICT (workspace_id, event_id, shape) DO NOTHING";
+
+fn key_of(event: &NewEvent) -> EventKey {
+    (event.workspace.0, event.id.clone(), event.shape)
+}
+
+fn ids<'a>(events: impl IntoIterator<Item = &'a NewEvent>) -> Rows<'a> {
     let mut rows =
         Rows::new(&[("workspace_id", Int), ("event_id", Text), ("shape", Int), ("mode", Int), ("received_at", Int)]);
-    for event in order.iter().map(|index| &events[*index]) {
+    for event in events {
         rows.push([
             event.workspace.0.into(),
             (&event.id).into(),
@@ -44,20 +81,15 @@ async fn make_known(tx: &mut Tx, events: &[NewEvent]) -> Result<Vec<bool>, Store
             micros(event.received).into(),
         ]);
     }
-    let text = "INSERT INTO event_ids (workspace_id, event_id, shape, mode, received_at)
-                SELECT workspace_id, event_id, shape, mode, received_at
-                FROM v
-                WHERE TRUE
-                ON CONFLICT (workspace_id, event_id, shape) DO NOTHING
-                RETURNING workspace_id, event_id, shape";
-    let fresh: Vec<(i64, String, i64)> = rows.fetch(tx, text, &[]).await?;
-    let fresh: HashSet<(i64, &str, i64)> = fresh.iter().map(|(at, id, shape)| (*at, id.as_str(), *shape)).collect();
-    let mut is_new = vec![false; events.len()];
-    for index in order {
-        let event = &events[index];
-        is_new[index] = fresh.contains(&(event.workspace.0, event.id.as_str(), event.shape));
-    }
-    Ok(is_new)
+    rows
+}
+
+/// Those of some events that are known.
+async fn known_of(tx: &mut Tx, events: impl IntoIterator<Item = &NewEvent>) -> Result<HashSet<EventKey>, StoreError> {
+    let text = "SELECT e.workspace_id, e.event_id, e.shape
+                FROM v CROSS JOIN event_ids e
+                WHERE e.workspace_id = v.workspace_id AND e.event_id = v.event_id AND e.shape = v.shape";
+    Ok(ids(events).fetch(tx, text, &[]).await?.into_iter().collect())
 }
 
 fn by_key(a: &NewEvent, b: &NewEvent) -> Ordering {
