@@ -329,13 +329,12 @@ impl Shelf {
         }
         match archives::hold(&mut session.tx, book, new.month).await? {
             None => {}
+            Some(known) if known.state() == State::Back && known.content_sha256 == new.content_sha256 => {}
             Some(known) if known.state() == State::Back => {
-                if known.content_sha256 != new.content_sha256 {
-                    return Err(Error::Refused(format!(
-                        "{month} ({}): its events are not those that were archived before (SHA-256 {}): nothing was removed",
-                        book.1, known.content_sha256
-                    )));
-                }
+                return Err(Error::Refused(format!(
+                    "{month} ({}): its events are not those that were archived before (SHA-256 {}); nothing was removed",
+                    book.1, known.content_sha256
+                )));
             }
             Some(_) => return Err(Error::Store(StoreError::Conflict)),
         }

@@ -87,17 +87,12 @@ pub async fn loose(directory: &Path) -> Result<Vec<String>, Error> {
         for (path, manifest) in &found {
             let Some(previous) = &manifest.previous else { continue };
             let key = (manifest.workspace.clone(), manifest.mode.clone(), previous.month.clone());
-            match hashes.get(&key) {
-                Some(hash) if *hash == previous.manifest_sha256 => {}
-                Some(_) => loose.push(format!(
-                    "{}: the archive of {} before it is another than it names",
-                    path.display(),
-                    previous.month
-                )),
-                None => {
-                    loose.push(format!("{}: the archive of {} before it is not there", path.display(), previous.month))
-                }
-            }
+            let why = match hashes.get(&key) {
+                Some(hash) if *hash == previous.manifest_sha256 => continue,
+                Some(_) => "is another than it names",
+                None => "is not there",
+            };
+            loose.push(format!("{}: the archive of {} before it {why}", path.display(), previous.month));
         }
         Ok(loose)
     })

@@ -20,13 +20,13 @@ fn a_month_is_archived_proven_shown_and_restored() {
     std::fs::create_dir(home.path("shelf")).unwrap();
     let events = home.count("SELECT COUNT(*) FROM events");
 
-    let planned = home.json("events archive --dry-run --json");
+    let planned = home.json("events archive --dry-run");
     assert_eq!(
         (&planned["months"][0]["month"], planned["months"][0]["events"].as_i64()),
         (&"2025-02".into(), Some(events))
     );
     assert_eq!(home.count("SELECT COUNT(*) FROM events"), events);
-    let archived = home.json("events archive --before 2025-03 --to shelf --json");
+    let archived = home.json("events archive --before 2025-03 --to shelf");
     let month = &archived["months"][0];
     assert_eq!((month["mode"].as_str(), month["events"].as_i64()), (Some("live"), Some(events)));
     let file = month["file"].as_str().unwrap().to_owned();
@@ -36,7 +36,7 @@ fn a_month_is_archived_proven_shown_and_restored() {
 
     let said = home.ok("verify");
     assert!(said.contains("in archives that were not read, and not proven"), "{said}");
-    assert_eq!(home.json("verify --json")["events"]["archived"].as_i64(), Some(events));
+    assert_eq!(home.json("verify")["events"]["archived"].as_i64(), Some(events));
     let said = home.ok("verify --archive shelf");
     assert!(!said.contains("archives") && said.contains("right to the last minor unit"), "{said}");
 
@@ -45,15 +45,15 @@ fn a_month_is_archived_proven_shown_and_restored() {
         said.contains("is in the archive default-live-2025-02.jsonl.zst") && said.contains("events restore"),
         "{said}"
     );
-    let shown = home.json("events show evt_03 --json");
+    let shown = home.json("events show evt_03");
     assert_eq!(shown[0]["archive"]["month"], "2025-02");
     let refused = home.run("events replay evt_03");
     assert!(refused.code == Some(1) && refused.stderr.contains("is in the archive"), "{}", refused.stderr);
     // What comes again is known.
-    let again = home.json("events import sales.jsonl --json");
+    let again = home.json("events import sales.jsonl");
     assert_eq!((again["new"].as_i64(), home.count("SELECT COUNT(*) FROM events")), (Some(0), 0));
 
-    let restored = home.json(&format!("events restore {file} --json"));
+    let restored = home.json(&format!("events restore {file}"));
     assert_eq!(restored["months"][0]["was_there"], false);
     assert_eq!(home.count("SELECT COUNT(*) FROM events"), events);
     assert!(home.ok("events restore shelf").contains("were there already"));

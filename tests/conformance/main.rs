@@ -15,6 +15,7 @@ mod backfill;
 mod balances;
 mod changes;
 mod connect;
+mod distributed;
 mod fates;
 mod files;
 mod fx;
