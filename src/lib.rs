@@ -18,6 +18,7 @@
 
 pub mod admin;
 pub mod archive;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -34,6 +35,7 @@ pub mod lookups;
 pub mod mail;
 pub mod paying;
 pub mod payouts;
+pub mod privacy;
 pub mod program;
 pub mod reconcile;
 pub mod reports;
@@ -43,3 +45,8 @@ pub mod store;
 pub mod stripe;
 pub mod stripe_api;
 pub mod worker;
+
+/// What is fuzzed (`fuzz/run.sh`), with the corpora, as ordinary tests.
+#[cfg(test)]
+#[path = "../fuzz/targets/mod.rs"]
+mod fuzz_targets;

@@ -84,6 +84,11 @@ echo "== the API, hammered on SQLite" && bash tests/hammer.sh
 echo "== the API, hammered on PostgreSQL"
 "$bin/createdb" --host 127.0.0.1 --port "$port" --username tester hammer
 bash tests/hammer.sh "postgres://tester@127.0.0.1:$port/hammer"
+if cargo fuzz --version >/dev/null 2>&1; then
+    echo "== fuzzing, shortly" && bash fuzz/run.sh --seconds 5
+else
+    echo "== fuzzing: skipped, cargo-fuzz is not installed; the corpora were among the tests"
+fi
 if cargo deny --version >/dev/null 2>&1; then
     echo "== dependencies" && cargo deny check bans licenses sources
 else

@@ -6,11 +6,10 @@ use super::evidence::Named;
 use super::{Refused, Session};
 use crate::domain::Time;
 use crate::domain::decision::Click;
+use crate::domain::evidence::{LONGEST_CLICK_ID, is_click_id};
 use crate::ids::Ids;
 use crate::store::{clicks, micros};
 
-/// How long a click id may be, in characters.
-pub const LONGEST_ID: usize = 200;
 /// So far may the clock of whoever sends a click go ahead of this one.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
@@ -102,9 +101,8 @@ pub async fn enter(session: &mut Session, new: &NewClick) -> Result<(String, Cli
 /// An id that metadata can carry.
 pub(super) fn click_id(text: &str) -> Result<String, Refused> {
     let id = text.trim();
-    let fits = |character: char| !character.is_control() && !character.is_whitespace() && character != '@';
-    if (1..=LONGEST_ID).contains(&id.chars().count()) && id.chars().all(fits) {
+    if is_click_id(id) {
         return Ok(id.to_owned());
     }
-    Err(Refused::invalid("click_id", format!("expected 1 to {LONGEST_ID} characters without white space or @")))
+    Err(Refused::invalid("click_id", format!("expected 1 to {LONGEST_CLICK_ID} characters without white space or @")))
 }

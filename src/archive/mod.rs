@@ -24,6 +24,7 @@ use crate::domain::Time;
 use crate::domain::calendar::Month;
 use crate::ids::Ids;
 use crate::intake::payload;
+use crate::ledger::Ledger;
 use crate::store::archives::{self, Archive, NewArchive, State};
 use crate::store::events::shelf::{self, Row};
 use crate::store::{Db, Mode, RemovedMonth, StoreError, Urgency, WorkspaceId, workspaces};
@@ -107,6 +108,12 @@ pub struct Shelf {
     pub ids: Ids,
     /// Who does it, for the audit log.
     pub author: String,
+}
+
+impl Shelf {
+    fn ledger(&self) -> Ledger {
+        Ledger { db: self.db.clone(), clock: self.clock.clone(), ids: self.ids.clone() }
+    }
 }
 
 /// Works off the threads that answer webhooks.
@@ -329,7 +336,10 @@ impl Shelf {
         }
         match archives::hold(&mut session.tx, book, new.month).await? {
             None => {}
-            Some(known) if known.state() == State::Back && known.content_sha256 == new.content_sha256 => {}
+            // Where something of it was erased, it is another file.
+            Some(known)
+                if known.state() == State::Back
+                    && (known.content_sha256.is_empty() || known.content_sha256 == new.content_sha256) => {}
             Some(known) if known.state() == State::Back => {
                 return Err(Error::Refused(format!(
                     "{month} ({}): its events are not those that were archived before (SHA-256 {}); nothing was removed",

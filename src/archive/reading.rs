@@ -1,6 +1,6 @@
 //! Reading archives page by page, and finding those that belong to a workspace.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -70,12 +70,13 @@ impl Opened {
 }
 
 /// The manifests in a directory whose place in the chain is broken: each is there and whole, and the one that it names is
-/// there as well and has the hash that it names.
+/// there as well and has the hash that it names, or is one that the database knows of: it was written anew since.
 ///
 /// # Errors
 /// [`Error`] for what cannot be read.
-pub async fn loose(directory: &Path) -> Result<Vec<String>, Error> {
+pub async fn loose(directory: &Path, known: &[Archive]) -> Result<Vec<String>, Error> {
     let directory = directory.to_owned();
+    let known: HashSet<String> = known.iter().map(|archive| archive.manifest_sha256.clone()).collect();
     aside(move || {
         let found = files::manifests(&directory)?;
         let mut hashes: HashMap<(String, String, String), String> = HashMap::new();
@@ -88,7 +89,7 @@ pub async fn loose(directory: &Path) -> Result<Vec<String>, Error> {
             let Some(previous) = &manifest.previous else { continue };
             let key = (manifest.workspace.clone(), manifest.mode.clone(), previous.month.clone());
             let why = match hashes.get(&key) {
-                Some(hash) if *hash == previous.manifest_sha256 => continue,
+                Some(hash) if *hash == previous.manifest_sha256 || known.contains(hash) => continue,
                 Some(_) => "is another than it names",
                 None => "is not there",
             };

@@ -440,7 +440,9 @@ fn overflow(payment: &Payment, source: Overflow) -> DecideError {
 
 /// What was received: through Stripe, and outside of it where that counts.
 fn received(payment: &Payment, settings: &Settings) -> i64 {
-    if settings.count_out_of_band { payment.on_stripe.saturating_add(payment.off_stripe) } else { payment.on_stripe }
+    let off_stripe = if settings.count_out_of_band { payment.off_stripe } else { 0 };
+    // A negative amount would be an event gone wrong: nobody receives less than nothing.
+    payment.on_stripe.saturating_add(off_stripe).max(0)
 }
 
 /// The kind of a payment, from Stripe's billing reason and what the customer paid before.

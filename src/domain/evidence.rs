@@ -8,7 +8,7 @@ use super::facts::{EventFacts, Fact, Metadata};
 use super::terms::{Change, MetadataField, Settings, Terms};
 
 /// Values that scripts and sloppy integrations send instead of a customer key. They are no keys.
-const PLACEHOLDERS: [&str; 22] = [
+const PLACEHOLDERS: [&str; 23] = [
     "test",
     "null",
     "undefined",
@@ -31,6 +31,7 @@ const PLACEHOLDERS: [&str; 22] = [
     "todo",
     "guest",
     "anonymous",
+    super::pseudonym::ERASED,
 ];
 
 /// What one metadata entry means.
@@ -71,6 +72,13 @@ pub fn meanings(metadata: &Metadata, settings: &Settings) -> Vec<Meaning> {
     found
 }
 
+/// Whether metadata under this key means something, by the settings of any time.
+pub fn is_known_key(key: &str, terms: &Terms) -> bool {
+    let known = Metadata::from([(key.to_owned(), "x".to_owned())]);
+    !meanings(&known, &Settings::default()).is_empty()
+        || terms.settings.values().any(|settings| !meanings(&known, settings).is_empty())
+}
+
 /// The first value of `field` in `metadata`.
 pub fn value_of(metadata: &Metadata, field: MetadataField, settings: &Settings) -> Option<String> {
     if metadata.is_empty() {
@@ -88,6 +96,15 @@ pub fn decode_base64(value: &str) -> String {
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .filter(|text| !text.trim().is_empty() && text.chars().all(|character| !character.is_control()))
         .map_or_else(|| value.to_owned(), |text| text.trim().to_owned())
+}
+
+/// How long a click id may be, in characters.
+pub const LONGEST_CLICK_ID: usize = 200;
+
+/// Whether this can be a click's id: one that metadata can carry, and that is no e-mail.
+pub fn is_click_id(id: &str) -> bool {
+    let fits = |character: char| !character.is_control() && !character.is_whitespace() && character != '@';
+    (1..=LONGEST_CLICK_ID).contains(&id.chars().count()) && id.chars().all(fits)
 }
 
 /// Whether a customer key says nothing.
@@ -219,7 +236,7 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         | Change::Override { .. }
         | Change::PartnerRecruiter { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
-        Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
+        Change::ProgramName { .. } | Change::Group { .. } | Change::Erasure { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {
             None => Wakes::Clues(vec![format!("partner_key:{partner}")]),
             Some(known) if known.profile.email != profile.email => Wakes::Everyone,

@@ -176,6 +176,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_neither_more_nor_less_than_nothing() {
+        for (amount, is_positive, is_zero) in [(0, false, true), (1, true, false), (-1, false, false)] {
+            let exact = Exact::from(amount);
+            assert_eq!((exact.is_positive(), exact.is_zero()), (is_positive, is_zero), "{amount}");
+        }
+    }
+
+    #[test]
     fn decimals_have_the_currencys_places() {
         for (amount, code, text) in [
             (1250, "usd", "12.50"),

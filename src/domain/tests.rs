@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::booking::{Booked, NewEntry, difference};
 use super::decision::{Decision, Share, Step};
 use super::entry::Component;
-use super::facts::{BillingReason as Reason, RefundStatus};
+use super::facts::{BillingReason as Reason, CustomerFact, EventFacts, Fact, Line, Metadata, RefundStatus, Stamp};
+use super::history::fold;
 use super::story::{Story, at, percent};
 use super::terms::{Change, CodeOwner, Duration, Kind, PriceBy, Profile, ProgramTerms, Status, Touch};
 
@@ -406,4 +407,38 @@ proptest! {
             prop_assert!(difference(&booked, &decision, now).is_empty());
         }
     }
+}
+
+#[test]
+fn an_event_that_comes_twice_is_in_the_history_once() {
+    let customer = CustomerFact {
+        id: "cus_1".to_owned(),
+        email: Some("ann@buyer.example".to_owned()),
+        created: None,
+        is_creation: false,
+        metadata: Metadata::new(),
+        promotion_codes: Vec::new(),
+    };
+    let stamp = Stamp { created: at("2026-01-05"), event_id: "evt_1".to_owned() };
+    let event = EventFacts { stamp, fetched_at: None, facts: vec![Fact::Customer(customer)] };
+    assert_eq!(fold(&[event.clone(), event.clone()]), fold(&[event]));
+}
+
+/// Before API 2019-12-03 every line of a subscription's invoice was called as the subscription is.
+#[test]
+fn lines_that_share_an_id_keep_what_is_theirs() {
+    let mut story = acme();
+    story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).done();
+    let Fact::Invoice(invoice) = &mut story.events[0].facts[0] else { panic!("no invoice") };
+    let line = |price: Option<&str>| Line {
+        id: "sub_1".to_owned(),
+        amount: 500,
+        price: price.map(str::to_owned),
+        ..Line::default()
+    };
+    invoice.lines = vec![line(Some("price_pro")), line(None)];
+    let twice = [story.events[0].clone(), story.events[0].clone()];
+    let history = fold(&twice);
+    assert_eq!(history, fold(&story.events));
+    assert_eq!(history.payments[0].lines[1].price, None);
 }

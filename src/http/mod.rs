@@ -4,7 +4,9 @@ pub mod auth;
 
 mod body;
 mod guard;
+mod headers;
 mod health;
+mod metrics;
 mod onboard;
 mod openapi;
 mod problem;
@@ -17,11 +19,10 @@ mod webhook;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, Request};
+use axum::http::{HeaderMap, HeaderName, Request};
 use axum::middleware;
 use axum::routing::get;
 use tokio::sync::{Notify, Semaphore};
@@ -29,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 
 pub use guard::Limits;
+pub use metrics::Counters;
 pub use openapi::document;
 pub use problem::Problem;
 pub use serving::{Bounds, serve};
@@ -100,13 +102,25 @@ pub struct Shared {
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
     ways: tracking::Ways,
+    only: Option<Part>,
     /// Room for webhooks' bodies, in KiB: memory does not grow with how many come at once.
     bodies: Arc<Semaphore>,
+}
+
+/// Which half of the service a process is, where they are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Webhooks, API, pages: takes in and answers
+    Http,
+    /// Records, settles, fetches, pays, sends; answers only /healthz, /readyz and /metrics
+    Worker,
 }
 
 /// How a service is set up.
 #[derive(Clone, Default)]
 pub struct Settings {
+    /// The half that it is; both when `None`.
+    pub only: Option<Part>,
     /// Signing secrets of workspace `default`, comma-separated; may be empty.
     pub secrets: Secret,
     /// How often a key may ask.
@@ -119,20 +133,6 @@ pub struct Settings {
     pub stripe: Keys,
     /// Whether Stripe is asked for events every hour.
     pub sync: bool,
-}
-
-/// Counts since the start, for `/metrics`.
-#[derive(Debug, Default)]
-pub struct Counters {
-    stored: AtomicU64,
-    duplicate: AtomicU64,
-    ignored: AtomicU64,
-    bad_signature: AtomicU64,
-    refused: AtomicU64,
-    unavailable: AtomicU64,
-    overloaded: AtomicU64,
-    clicks_stored: AtomicU64,
-    clicks_lost: AtomicU64,
 }
 
 impl App {
@@ -162,6 +162,7 @@ impl App {
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
+            only: settings.only,
             bodies: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
         }))
     }
@@ -221,28 +222,46 @@ impl App {
         self.wake.notify_one();
     }
 
-    /// Every route.
-    pub fn router(self) -> Router {
-        let (api, _) = v1::routes().split_for_parts();
-        let (webhooks, _) = v1::webhooks().split_for_parts();
-        let (tracking, _) = tracking::routes().split_for_parts();
-        let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
+    /// Whether webhooks are for this process.
+    fn takes_in(&self) -> bool {
+        self.only != Some(Part::Worker)
+    }
+
+    /// What watches the service.
+    fn watching() -> Router<Self> {
         Router::new()
-            .merge(api)
-            .merge(webhooks)
-            .merge(tracking)
-            .merge(openapi::pages())
-            .merge(onboard::routes())
-            .route("/setup/{token}", get(setup::ask).post(setup::make))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
-            .route("/metrics", get(health::metrics))
+            .route("/metrics", get(metrics::metrics))
+    }
+
+    /// Every route of a part; all where there are no parts.
+    pub fn router(self) -> Router {
+        let routes = if self.takes_in() { self.routes() } else { Router::new() };
+        routes
+            .merge(Self::watching())
             .fallback(|| async { Problem::not_found("there is nothing at this address") })
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .layer(CatchPanicLayer::custom(panicked))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
             .with_state(self)
+    }
+
+    fn routes(&self) -> Router<Self> {
+        let (api, _) = v1::routes().split_for_parts();
+        let (webhooks, _) = v1::webhooks().split_for_parts();
+        let (tracking, _) = tracking::routes().split_for_parts();
+        let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
+        let everything_but_webhooks = Router::new()
+            .merge(api)
+            .merge(tracking)
+            .merge(openapi::pages())
+            .merge(onboard::routes())
+            .route("/setup/{token}", get(setup::ask).post(setup::make))
+            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
+            .layer(middleware::from_fn_with_state(self.clone(), headers::harden));
+        Router::new().merge(everything_but_webhooks).merge(webhooks)
     }
 }
 
@@ -256,16 +275,15 @@ impl MakeRequestId for NewRequestId {
     }
 }
 
+/// The id under which a request is logged and answered.
+fn request_id(headers: &HeaderMap) -> &str {
+    headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
 /// A fault of the bridge ends one request, not the service.
 #[allow(clippy::needless_pass_by_value)] // as the layer hands it over
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = said.unwrap_or("no more is known"), "a fault of the bridge itself ended a request");
     axum::response::IntoResponse::into_response(Problem::internal())
-}
-
-impl Counters {
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
 }

@@ -111,7 +111,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 
 async fn answer(app: App, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     let request = request.map(Body::new);
-    match webhook_of(&request) {
+    match webhook_of(&request).filter(|_| app.takes_in()) {
         Some(workspace) => Ok(receive(app, workspace, request).await),
         None => router.oneshot(request).await,
     }
@@ -126,9 +126,12 @@ fn webhook_of<B>(request: &Request<B>) -> Option<String> {
 }
 
 async fn receive(app: App, workspace: String, request: Request<Body>) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let id = parts.headers.get(&REQUEST_ID).cloned();
     let id = id.or_else(|| HeaderValue::try_from(app.ids.next("req")).ok());
+    if let Some(id) = &id {
+        parts.headers.insert(REQUEST_ID, id.clone());
+    }
     let answered = AssertUnwindSafe(webhook::accept(&app, &workspace, &parts.headers, body)).catch_unwind().await;
     let mut response = match answered {
         Ok(Ok(body)) => ([("content-type", "application/json")], body).into_response(),

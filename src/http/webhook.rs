@@ -13,7 +13,7 @@ use http_body::Body as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::read;
-use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem};
+use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem, request_id};
 use crate::intake::{Incoming, SubmitError};
 use crate::store::events::Source;
 use crate::store::{StoreError, WorkspaceId, webhook_secrets, workspaces};
@@ -69,9 +69,9 @@ impl Endpoints {
 async fn look_up(app: &App, key: &str) -> Result<Option<Endpoint>, StoreError> {
     let mut tx = app.db.read().await?;
     let Some(workspace) = workspaces::find(&mut tx, key).await? else { return Ok(None) };
-    let stored = webhook_secrets::all(&mut tx, workspace, app.clock.now()).await?;
+    let stored = webhook_secrets::signing(&mut tx, workspace, app.clock.now()).await?;
     tx.rollback().await?;
-    let mut secrets: Vec<&str> = stored.iter().map(|stored| stored.secret.as_str()).collect();
+    let mut secrets: Vec<&str> = stored.iter().map(String::as_str).collect();
     // What the environment says is the first workspace's.
     if key == DEFAULT_WORKSPACE {
         secrets.extend(app.secrets.reveal().split(','));
@@ -116,17 +116,18 @@ pub(super) async fn accept(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<&'static str, Problem> {
+    let _measured = app.counters.webhook_seconds.start_timer();
     let _room = room(app, &body)?;
     let body = read(body, BODY_LIMIT).await.inspect_err(|_| Counters::count(&app.counters.refused))?;
     let endpoint = match app.endpoints.find(app, workspace).await {
         Ok(Some(endpoint)) => endpoint,
         Ok(None) => return Err(Problem::not_found(format!("there is no workspace {workspace:?}"))),
-        Err(error) => return Err(unavailable(app, &error)),
+        Err(error) => return Err(unavailable(app, headers, &error)),
     };
     verify(app, &endpoint.secrets, headers, &body)?;
     let incoming = Incoming { workspace: endpoint.workspace, source: Source::Webhook, body: &body };
     let Ok(submitted) = tokio::time::timeout(ANSWER_WITHIN, app.inbox.submit(incoming)).await else {
-        return Err(unavailable(app, &"the database takes too long"));
+        return Err(unavailable(app, headers, &"the database takes too long"));
     };
     match submitted {
         Ok(accepted) if accepted.duplicate => {
@@ -146,7 +147,7 @@ pub(super) async fn accept(
             Err(Problem::bad_request("not_an_event", format!("the body is no Stripe event: {error}")))
         }
         Err(SubmitError::Overloaded) => Err(overloaded(app)),
-        Err(error) => Err(unavailable(app, &error)),
+        Err(error) => Err(unavailable(app, headers, &error)),
     }
 }
 
@@ -174,13 +175,13 @@ fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Res
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     secrets.verify(header, body, app.clock.now()).map_err(|error| {
         Counters::count(&app.counters.bad_signature);
-        tracing::warn!(%error, "a webhook was refused: its signature is not Stripe's");
+        tracing::warn!(%error, request = request_id(headers), "a webhook was refused: its signature is not Stripe's");
         Problem::bad_request("bad_signature", error.to_string())
     })
 }
 
-fn unavailable(app: &App, error: &dyn std::fmt::Display) -> Problem {
+fn unavailable(app: &App, headers: &HeaderMap, error: &dyn std::fmt::Display) -> Problem {
     Counters::count(&app.counters.unavailable);
-    tracing::error!(%error, "a webhook could not be stored and was not acknowledged");
+    tracing::error!(%error, request = request_id(headers), "a webhook could not be stored and was not acknowledged");
     Problem::unavailable("not_stored", "the event could not be stored; send it again")
 }

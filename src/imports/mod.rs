@@ -5,6 +5,7 @@
 //!
 //! An empty cell says nothing: what is known stays. What the file does not name stays, too.
 
+pub mod clicks;
 mod columns;
 pub mod fault;
 mod plan;

@@ -51,7 +51,8 @@ pub struct Archive {
     pub file_bytes: i64,
     /// SHA-256 of the file, in hexadecimal digits.
     pub file_sha256: String,
-    /// SHA-256 of what is in it, before it was compressed.
+    /// SHA-256 of what is in it, before it was compressed; nothing where some of it is back and was erased since, so that
+    /// no file is the one any more.
     pub content_sha256: String,
     /// SHA-256 of its manifest.
     pub manifest_sha256: String,
@@ -150,8 +151,9 @@ pub async fn put(tx: &mut Tx, workspace: WorkspaceId, new: &NewArchive<'_>, now:
                                    file_bytes, file_sha256, content_sha256, manifest_sha256, archived_at)
              VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (workspace_id, mode, month) DO UPDATE SET
-                 state = 1, file = excluded.file, about_nobody = excluded.about_nobody,
-                 file_bytes = excluded.file_bytes, file_sha256 = excluded.file_sha256,
+                 state = 1, file = excluded.file, events = excluded.events, about_nobody = excluded.about_nobody,
+                 first_at = excluded.first_at, last_at = excluded.last_at, file_bytes = excluded.file_bytes,
+                 file_sha256 = excluded.file_sha256, content_sha256 = excluded.content_sha256,
                  manifest_sha256 = excluded.manifest_sha256, archived_at = excluded.archived_at",
         )
         .bind(workspace.0)
@@ -188,6 +190,22 @@ pub async fn set_state(
             .bind(state.as_i64())
             .execute(conn)
             .await?;
+    });
+    Ok(())
+}
+
+/// Events of a month that is back, or coming back, were written again without what is personal in them.
+pub(super) async fn rewritten(tx: &mut Tx, (workspace, mode): (i64, i64), received_at: i64) -> Result<(), StoreError> {
+    on!(tx, conn => {
+        sqlx::query(
+            "UPDATE archives SET content_sha256 = ''
+             WHERE workspace_id = $1 AND mode = $2 AND month = $3 AND state IN (0, 3)",
+        )
+        .bind(workspace)
+        .bind(mode)
+        .bind(month_of(received_at).to_string())
+        .execute(conn)
+        .await?;
     });
     Ok(())
 }

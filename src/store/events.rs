@@ -9,12 +9,14 @@ use crate::domain::Time;
 use crate::on;
 use found::{BODY, at_places};
 
+mod erasing;
 mod found;
 mod insert;
 mod lines;
 mod replay;
 pub mod shelf;
 
+pub use erasing::{Rewritten, of_type, rewrite, unrecorded_page};
 pub use found::{Located, absent_page, by_keys, fetched_of, known, locate, present};
 pub use insert::insert;
 pub use lines::{

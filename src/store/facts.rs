@@ -19,7 +19,7 @@ pub struct NewFacts<'a> {
 }
 
 /// Facts as the table has them.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sqlx::FromRow, serde::Deserialize)]
 pub struct StoredFacts {
     /// Whose.
     pub customer_id: String,
@@ -63,10 +63,10 @@ pub async fn of_customers(
     workspace: WorkspaceId,
     customers: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<StoredFacts>, StoreError> {
-    let text = "SELECT f.customer_id, f.event_id, f.shape, f.body
+    let text = "SELECT $row(f.customer_id, f.event_id, f.shape, f.body)
                 FROM facts f
                 WHERE f.workspace_id = $1 AND f.customer_id $in(customer_id)";
-    Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
+    Rows::texts(&[("customer_id", Text)], customers).gather(tx, text, &[workspace.0.into()]).await
 }
 
 /// The facts of some events of some customers: `(customer, event, shape)`.

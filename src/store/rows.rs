@@ -14,18 +14,22 @@
 //! `$known(2)` is the parameter itself on `PostgreSQL` as well, for what a plan must be made for: the months of events
 //! that a statement is about.
 //!
+//! `SELECT $row(a, b) FROM …` is for [`Rows::gather`]: the columns themselves on `PostgreSQL`; on `SQLite` one text with all
+//! rows, because each row is a message from the thread that reads it.
+//!
 //! `t.ref $in(ref)` asks for one of the values of a column, by the index: `t.ref = ANY($1)` on `PostgreSQL`,
 //! `t.ref IN (SELECT ref FROM v)` on `SQLite`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite};
 
 use super::tx::Inner;
-use super::{StoreError, Tx};
+use super::{Engine, StoreError, Tx};
 
 /// Rows of one `SQLite` statement; a number of rows is cut into these sizes. Each statement is a message to the thread
 /// that runs it, which costs more than to fill up a larger one.
@@ -177,6 +181,26 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
+    /// As [`Rows::fetch`], for many small rows: the text is `SELECT $row(…) FROM …`, which finds each row once.
+    pub async fn gather<T>(&self, tx: &mut Tx, text: &str, args: &[Cell<'_>]) -> Result<Vec<T>, StoreError>
+    where
+        T: DeserializeOwned + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        if tx.engine() == Engine::Postgres {
+            return self.fetch(tx, text, args).await;
+        }
+        let mut found = Vec::new();
+        for (rows,) in self.fetch::<(String,)>(tx, text, args).await? {
+            let rows: Vec<T> = serde_json::from_str(&rows).map_err(|error| StoreError::Unreadable {
+                what: "what a query found",
+                key: text.split_whitespace().take(6).collect::<Vec<_>>().join(" "),
+                why: error.to_string(),
+            })?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
     /// The rows, cut into the sizes that stay prepared; the last may fill its size in part.
     fn chunks(&self) -> impl Iterator<Item = (usize, &[Cell<'a>])> {
         let width = self.columns.len();
@@ -229,6 +253,9 @@ impl<'a> Rows<'a> {
                     sql.push('?');
                     binds.push(&args[number - 1]);
                 }
+                Piece::Row(columns) => {
+                    write!(sql, "json_group_array(json_array({columns}))").expect("a String takes any text");
+                }
                 Piece::In(column) => {
                     write!(sql, "IN (SELECT {column} FROM v)").expect("a String takes any text");
                 }
@@ -261,6 +288,7 @@ impl<'a> Rows<'a> {
                 Piece::Known(number) => {
                     write!(sql, "${}", self.columns.len() + number).expect("a String takes any text");
                 }
+                Piece::Row(columns) => sql.push_str(columns),
                 Piece::In(column) => {
                     let at = self.columns.iter().position(|(name, _)| *name == column);
                     let at = at.expect("`$in` names a column of the rows") + 1;
@@ -323,6 +351,7 @@ enum Piece<'t> {
     Parameter(usize),
     Known(usize),
     In(&'t str),
+    Row(&'t str),
 }
 
 /// A statement's text, cut at its parameters `$1, $2, …`.
@@ -331,6 +360,11 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
+        }
+        if let Some(after) = rest.strip_prefix("$row(") {
+            let (columns, later) = after.split_once(')').expect("`$row` is closed");
+            rest = later;
+            return Some(Piece::Row(columns));
         }
         if let Some(after) = rest.strip_prefix("$in(") {
             let (column, later) = after.split_once(')').expect("`$in` is closed");

@@ -7,6 +7,18 @@ mod blackbox;
 #[path = "../conformance/harness.rs"]
 #[allow(dead_code, reason = "another program uses the rest")]
 mod harness;
+#[path = "../http/server.rs"]
+#[allow(dead_code, reason = "another program uses the rest")]
+mod server;
 
+mod backup;
+mod clock;
+mod disk;
+mod kills;
+mod load;
+mod outages;
 mod postgres;
 mod release;
+mod replicas;
+mod scaling;
+mod upgrade;

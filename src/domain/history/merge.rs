@@ -1,6 +1,6 @@
 //! Many facts about one object become one object, whatever the order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{DisputeMoney, Moment, NoteMoney, Place, RefundMoney, Said, What};
 use crate::domain::Time;
@@ -359,11 +359,7 @@ impl Objects {
         let is_less = fact.unseen_lines != 0 && invoice.unseen_lines == 0 && !invoice.lines.is_empty();
         if !fact.lines.is_empty() && !is_less {
             let known = std::mem::replace(&mut invoice.lines, fact.lines.clone());
-            for line in &mut invoice.lines {
-                if let Some(known) = known.iter().find(|known| known.id == line.id) {
-                    complete_line(line, known);
-                }
-            }
+            complete_lines(&mut invoice.lines, &known);
             invoice.unseen_lines = fact.unseen_lines;
         }
     }
@@ -512,7 +508,11 @@ impl Objects {
         customer.past.show(event, &fact.metadata, &fact.promotion_codes, at, &mut customer.shown);
         if let Some(email) = &fact.email {
             customer.shown.show_email(Some(email), at);
-            customer.emails.push((at, normal_email(email)));
+            let since = (at, normal_email(email));
+            // An event may come twice.
+            if customer.emails.last() != Some(&since) {
+                customer.emails.push(since);
+            }
         }
     }
 
@@ -527,6 +527,20 @@ impl Objects {
             take(&mut known.product, said.product.as_ref());
             take(&mut known.interval, said.interval.as_ref());
             take_metadata(&mut known.metadata, &said.metadata);
+        }
+    }
+}
+
+/// Lines that are known by another event are completed by what it says. Before API 2019-12-03 the lines of a subscription
+/// were all called as it is: those of one id are taken in their order.
+fn complete_lines(lines: &mut [Line], known: &[Line]) {
+    let mut by_id: BTreeMap<&str, VecDeque<&Line>> = BTreeMap::new();
+    for line in known {
+        by_id.entry(&line.id).or_default().push_back(line);
+    }
+    for line in lines {
+        if let Some(known) = by_id.get_mut(line.id.as_str()).and_then(VecDeque::pop_front) {
+            complete_line(line, known);
         }
     }
 }

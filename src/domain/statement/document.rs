@@ -90,10 +90,10 @@ impl Frozen {
         Ok(Self { statement, sha256, document })
     }
 
-    /// Reads what was hashed, as a database keeps it.
+    /// Reads what was hashed, as a database keeps it. Whether it is written as a statement is, [`Frozen::of_file`] says.
     ///
     /// # Errors
-    /// [`Broken`] where it is not a document that this release would write.
+    /// [`Broken`] where it cannot be read.
     pub fn of_document(document: Vec<u8>) -> Result<Self, Broken> {
         let statement = read(&document)?;
         let sha256 = hash(&document);

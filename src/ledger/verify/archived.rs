@@ -7,9 +7,10 @@ use super::customers::{FactsKey, Reread, reread};
 use super::{Verifying, book};
 use crate::archive::format::Event;
 use crate::archive::{self, Opened};
+use crate::domain::pseudonym::Eraser;
 use crate::store::archives::{Archive, State};
 use crate::store::events::{self, Located};
-use crate::store::{Mode, StoreError, Tx, facts, refs};
+use crate::store::{Mode, StoreError, Tx, erasures, facts, refs};
 
 /// Ids that are looked at in one transaction.
 const PAGE: i64 = 1000;
@@ -23,7 +24,7 @@ impl Verifying<'_> {
             self.report.archived += archives.iter().map(|archive| archive.events.unsigned_abs()).sum::<u64>();
             return Ok(());
         };
-        match archive::loose(directory).await {
+        match archive::loose(directory, &archives).await {
             Ok(loose) => loose.into_iter().for_each(|loose| self.report.differs(format!("{loose}."))),
             Err(archive::Error::Store(error)) => return Err(error),
             Err(error) => self.report.differs(format!("The archives cannot be read: {error}.")),
@@ -96,6 +97,13 @@ impl Verifying<'_> {
         let owners: HashMap<(Mode, String), String> =
             refs::owners(tx, self.workspace, asked).await?.into_iter().collect();
         let owner = |reference: &String| owners.get(&(mode, reference.clone())).map_or("", String::as_str);
+        // A file keeps what was erased in the database since.
+        let terms = self.ledger.db.terms(tx, self.workspace).await?;
+        let erased = match terms.has_erasures {
+            true => erasures::among(tx, self.workspace, owners.values().map(String::as_str)).await?,
+            false => HashSet::new(),
+        };
+        let eraser = terms.pseudonyms.as_ref().map(|pseudonyms| Eraser { pseudonyms, terms: &terms });
         let keys = about.iter().map(|(event, _, reference)| (owner(reference), event.event_id.as_str(), event.shape));
         let kept = facts::of_events(tx, self.workspace, keys).await?;
         let kept: HashMap<(&str, i64), _> =
@@ -107,7 +115,10 @@ impl Verifying<'_> {
                 }
                 Some(stored) => {
                     self.proven += 1;
-                    self.must_be(stored, said);
+                    match eraser.as_ref().filter(|_| erased.contains(&stored.customer_id)) {
+                        Some(eraser) => self.must_be(stored, &eraser.facts(said)),
+                        None => self.must_be(stored, said),
+                    }
                 }
             }
         }

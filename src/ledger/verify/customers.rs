@@ -45,8 +45,11 @@ impl Verifying<'_> {
         self.events_without_facts().await
     }
 
-    async fn customers(&mut self, tx: &mut Tx, page: Vec<Customer>) -> Result<(), StoreError> {
-        let terms = self.ledger.db.terms(tx, self.workspace).await?;
+    pub(super) async fn customers(&mut self, tx: &mut Tx, page: Vec<Customer>) -> Result<(), StoreError> {
+        let terms = match &self.terms {
+            Some(terms) => terms.clone(),
+            None => self.ledger.db.terms(tx, self.workspace).await?,
+        };
         let stored = facts::of_customers(tx, self.workspace, page.iter().map(|c| c.customer_id.as_str())).await?;
         let ids: BTreeSet<&str> = stored.iter().map(|facts| facts.event_id.as_str()).collect();
         let unrecorded = events::listed_as_unrecorded(tx, self.workspace, ids).await?;

@@ -11,12 +11,15 @@ mod statements;
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Ledger;
 use crate::domain::Time;
+use crate::domain::terms::Terms;
 use crate::store::archives::{self, Archive};
+use crate::store::customers::Customer;
 use crate::store::events::{self, EventStatus};
-use crate::store::{Mode, StoreError, WorkspaceId, resettle, tiers};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, resettle, tiers};
 
 /// What was looked at, and what differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +84,8 @@ struct Verifying<'a> {
     trusted: u64,
     /// Events that were missed already.
     gone: HashSet<(String, i64)>,
+    /// The terms to go by, where they are not those that are kept.
+    terms: Option<Arc<Terms>>,
     report: Report,
 }
 
@@ -104,18 +109,7 @@ impl Ledger {
         let woken_since = if tiers::is_pending(&mut tx, workspace).await? { Some(now) } else { newest };
         let archives = archives::all(&mut tx, workspace).await?;
         tx.rollback().await?;
-        let mut verifying = Verifying {
-            ledger: self,
-            workspace,
-            now,
-            woken_since,
-            archives,
-            directory,
-            proven: 0,
-            trusted: 0,
-            gone: HashSet::new(),
-            report: Report::default(),
-        };
+        let mut verifying = Verifying { archives, directory, ..Verifying::new(self, workspace, now, woken_since) };
         verifying.count_events().await?;
         verifying.all_archives().await?;
         verifying.all_customers(&progress).await?;
@@ -127,7 +121,40 @@ impl Ledger {
     }
 }
 
-impl Verifying<'_> {
+impl Ledger {
+    /// Verifies some customers as a transaction sees them.
+    pub(super) async fn verify_customers(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        customers: Vec<Customer>,
+        terms: &Arc<Terms>,
+    ) -> Result<Report, StoreError> {
+        let (now, woken_since) = (self.clock.now(), resettle::newest(tx, workspace).await?);
+        let (terms, archives) = (Some(terms.clone()), archives::all(tx, workspace).await?);
+        let mut verifying = Verifying { terms, archives, ..Verifying::new(self, workspace, now, woken_since) };
+        verifying.customers(tx, customers).await?;
+        Ok(verifying.report)
+    }
+}
+
+impl<'a> Verifying<'a> {
+    fn new(ledger: &'a Ledger, workspace: WorkspaceId, now: Time, woken_since: Option<Time>) -> Self {
+        Self {
+            ledger,
+            workspace,
+            now,
+            woken_since,
+            terms: None,
+            archives: Vec::new(),
+            directory: None,
+            proven: 0,
+            trusted: 0,
+            gone: HashSet::new(),
+            report: Report::default(),
+        }
+    }
+
     async fn count_events(&mut self) -> Result<(), StoreError> {
         let mut tx = self.ledger.db.read().await?;
         for (_, status, count) in events::counts(&mut tx, self.workspace).await? {
