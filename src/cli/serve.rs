@@ -168,8 +168,7 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
-    let erasing =
-        privacy::Keeper { ledger: Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() } };
+    let erasing = privacy::Keeper { ledger: Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() } };
     let nightly = Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
     let settings = Settings { only, secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
