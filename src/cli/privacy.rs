@@ -156,7 +156,13 @@ async fn list(config: &Config, arguments: &List) -> Result<(), Failure> {
     let mut rows = Rows::new(&columns);
     for erasure in &all {
         let at = moment(erasure.erased_at());
-        rows.row([erasure.erasure_id.clone(), erasure.object.clone(), erasure.subject.clone(), erasure.author.clone(), at]);
+        rows.row([
+            erasure.erasure_id.clone(),
+            erasure.object.clone(),
+            erasure.subject.clone(),
+            erasure.author.clone(),
+            at,
+        ]);
     }
     rows.print();
     Ok(())

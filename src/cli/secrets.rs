@@ -24,7 +24,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  commission-bridge secrets status --json")]
     Status(Status),
     /// Encrypt all secrets under the first key of SECRETS_KEY, as `serve` does when it starts
-    #[command(after_help = "Example:\n  SECRETS_KEY_FILE=/etc/commission-bridge/secrets.key commission-bridge secrets encrypt")]
+    #[command(
+        after_help = "Example:\n  SECRETS_KEY_FILE=/etc/commission-bridge/secrets.key commission-bridge secrets encrypt"
+    )]
     Encrypt,
     /// Keep all secrets unencrypted again, before SECRETS_KEY is taken away
     #[command(after_help = "Example:\n  commission-bridge secrets decrypt --yes")]

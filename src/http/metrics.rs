@@ -11,8 +11,8 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use prometheus::{
-    Counter, Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Counter, Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
@@ -69,10 +69,8 @@ impl Default for Counters {
             family
         };
         let webhooks = by_result("webhooks_total", "Webhooks since the start, by what became of them.");
-        let clicks = by_result(
-            "clicks_total",
-            "Clicks since the start; those that could not be stored in time are lost.",
-        );
+        let clicks =
+            by_result("clicks_total", "Clicks since the start; those that could not be stored in time are lost.");
         let webhook_seconds =
             Histogram::with_opts(buckets("webhook_seconds", "How long webhooks took until they were answered."));
         let webhook_seconds = webhook_seconds.expect("a sound name");
@@ -121,7 +119,8 @@ pub(super) async fn measure(State(app): State<App>, request: Request, next: Next
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let id = super::request_id(request.headers()).to_owned();
-    let span = tracing::info_span!("request", id, method = method.as_str(), route = route.as_ref().map(MatchedPath::as_str));
+    let span =
+        tracing::info_span!("request", id, method = method.as_str(), route = route.as_ref().map(MatchedPath::as_str));
     let response = next.run(request).instrument(span).await;
     let route = route.as_ref().map_or("", MatchedPath::as_str);
     // Whoever asks may invent a method, but no further metric.
@@ -213,11 +212,7 @@ fn usage(stat: &str) -> Option<Usage> {
     // Linux counts in hundredths, whatever its own clock does.
     #[allow(clippy::cast_precision_loss)] // after a million years
     let seconds = number(11)?.saturating_add(number(12)?) as f64 / 100.0;
-    Some(Usage {
-        seconds,
-        threads: i64::try_from(number(17)?).ok()?,
-        resident_pages: i64::try_from(number(21)?).ok()?,
-    })
+    Some(Usage { seconds, threads: i64::try_from(number(17)?).ok()?, resident_pages: i64::try_from(number(21)?).ok()? })
 }
 
 async fn from_database(app: &App) -> String {
@@ -432,7 +427,10 @@ mod tests {
             let mut seen = 0;
             for metric in metrics {
                 let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| metric.strip_suffix(end));
-                assert!(names.contains(metric) || family.is_some_and(|family| names.contains(family)), "{file}: {metric}");
+                assert!(
+                    names.contains(metric) || family.is_some_and(|family| names.contains(family)),
+                    "{file}: {metric}"
+                );
                 seen += 1;
             }
             assert!(seen > 10, "{file}: {seen}");

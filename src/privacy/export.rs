@@ -125,12 +125,7 @@ async fn all_leads(
 ///
 /// # Errors
 /// [`Refused`].
-pub async fn partner(
-    db: &Db,
-    (workspace, mode): (WorkspaceId, Mode),
-    key: &str,
-    now: Time,
-) -> Result<Value, Refused> {
+pub async fn partner(db: &Db, (workspace, mode): (WorkspaceId, Mode), key: &str, now: Time) -> Result<Value, Refused> {
     let mut tx = db.read().await?;
     let terms = db.terms(&mut tx, workspace).await?;
     let known = terms.partners.get(key);
@@ -196,7 +191,11 @@ fn parsed(text: Option<String>) -> Value {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-async fn all_statements(tx: &mut Tx, (workspace, mode): (WorkspaceId, Mode), key: &str) -> Result<Vec<Value>, StoreError> {
+async fn all_statements(
+    tx: &mut Tx,
+    (workspace, mode): (WorkspaceId, Mode),
+    key: &str,
+) -> Result<Vec<Value>, StoreError> {
     const PAGE: i64 = 100;
     let (mut all, mut behind): (Vec<Value>, Option<statements::StatementRow>) = (Vec::new(), None);
     loop {

@@ -193,12 +193,7 @@ async fn leads_of(tx: &mut Tx, workspace: WorkspaceId, pseudonym: &str) -> Resul
 
 /// Writes down that somebody was erased: in the table, in the log (so that whoever keeps terms in memory looks again) and
 /// in the audit log. Where nothing was left to erase, only the table says when.
-async fn note(
-    session: &mut Session,
-    object: Erasable,
-    subject: &str,
-    is_new: bool,
-) -> Result<String, Refused> {
+async fn note(session: &mut Session, object: Erasable, subject: &str, is_new: bool) -> Result<String, Refused> {
     let new = session.ids.next("era");
     let (book, by) = ((session.workspace, session.mode), session.author.clone());
     let id = erasures::put(&mut session.tx, book, (object, subject), (&new, &by), session.now).await?;

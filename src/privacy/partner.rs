@@ -22,8 +22,7 @@ const KEPT: &str = "the partner's key, commissions, and what was frozen to be ke
 const PAGE: usize = 256;
 
 /// Texts of a partner's JSON that are personal.
-const PERSONAL: [&str; 9] =
-    ["account", "country", "email", "legal_name", "locale", "name", "note", "tax_id", "vat_id"];
+const PERSONAL: [&str; 9] = ["account", "country", "email", "legal_name", "locale", "name", "note", "tax_id", "vat_id"];
 
 /// Erases a partner who does not earn any more and is owed nothing. The caller commits.
 ///
@@ -36,7 +35,9 @@ pub async fn erase(session: &mut Session, _ledger: &Ledger, key: &str) -> Result
     if partner.is_active(session.now) {
         return Err(Refused::conflict(
             "partner_active",
-            format!("partner {key} may still earn: make them inactive first (PATCH /v1/partners/{key}, or the program file)"),
+            format!(
+                "partner {key} may still earn: make them inactive first (PATCH /v1/partners/{key}, or the program file)"
+            ),
         ));
     }
     owed_nothing(session, key).await?;
@@ -106,10 +107,17 @@ async fn owed_nothing(session: &mut Session, key: &str) -> Result<(), Refused> {
             ));
         }
     }
-    if session.terms().await?.partners.get(key).is_some_and(|partner| {
-        partner.status.latest().copied().unwrap_or(Status::Active) == Status::Active
-    }) {
-        return Err(Refused::conflict("partner_active", format!("partner {key} will earn again: make them inactive first")));
+    if session
+        .terms()
+        .await?
+        .partners
+        .get(key)
+        .is_some_and(|partner| partner.status.latest().copied().unwrap_or(Status::Active) == Status::Active)
+    {
+        return Err(Refused::conflict(
+            "partner_active",
+            format!("partner {key} will earn again: make them inactive first"),
+        ));
     }
     Ok(())
 }
@@ -137,12 +145,7 @@ fn scrubbed(text: &str, eraser: &Eraser<'_>) -> String {
     value.to_string()
 }
 
-async fn audit_log(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    key: &str,
-    eraser: &Eraser<'_>,
-) -> Result<usize, Refused> {
+async fn audit_log(tx: &mut Tx, workspace: WorkspaceId, key: &str, eraser: &Eraser<'_>) -> Result<usize, Refused> {
     let mut rows = 0;
     for (id, before, after) in personal::audited(tx, workspace, ("partner", key)).await? {
         let erased = |text: &Option<String>| text.as_deref().map(|text| scrubbed(text, eraser));
@@ -180,12 +183,7 @@ fn names(event: &StoredEvent, account: &str) -> bool {
 }
 
 /// What Stripe said of the partner's own account.
-async fn account_events(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    account: &str,
-    terms: &Terms,
-) -> Result<usize, Refused> {
+async fn account_events(tx: &mut Tx, workspace: WorkspaceId, account: &str, terms: &Terms) -> Result<usize, Refused> {
     let terms = std::sync::Arc::new(terms.clone());
     let mut erased = 0;
     for mode in Mode::ALL {

@@ -144,12 +144,7 @@ pub async fn mails(
 ///
 /// # Errors
 /// The database's.
-pub async fn put_recipient(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    mail: &str,
-    recipient: &str,
-) -> Result<(), StoreError> {
+pub async fn put_recipient(tx: &mut Tx, workspace: WorkspaceId, mail: &str, recipient: &str) -> Result<(), StoreError> {
     on!(tx, conn => {
         sqlx::query(
             "UPDATE mails SET recipient = $3, error = NULL, next_try_at = NULL,

@@ -145,7 +145,8 @@ impl Vault {
     }
 
     fn without(&self, id: &str) -> String {
-        let remedy = "restart. Where that key is lost, remove the secret and enter it anew; until then nothing is changed";
+        let remedy =
+            "restart. Where that key is lost, remove the secret and enter it anew; until then nothing is changed";
         if self.is_empty() {
             return format!(
                 "is encrypted, and SECRETS_KEY is not set: set it to the key with the id {id} and {remedy}"

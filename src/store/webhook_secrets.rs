@@ -4,7 +4,7 @@
 use sqlx::FromRow;
 
 use super::vault::{Place, Vault};
-use super::{Db, erasures, StoreError, Tx, Urgency, WorkspaceId, from_micros, micros};
+use super::{Db, StoreError, Tx, Urgency, WorkspaceId, erasures, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
 

@@ -26,7 +26,8 @@ fn with(world: &World, keys: &[&str]) -> Db {
 
 async fn enter(world: &World, db: &Db, secret: &str) -> String {
     let book = (world.workspace, commission_bridge::store::Mode::Live);
-    let session = commission_bridge::admin::Session::begin(db, &world.clock, &world.ledger.ids, book, "test".to_owned());
+    let session =
+        commission_bridge::admin::Session::begin(db, &world.clock, &world.ledger.ids, book, "test".to_owned());
     let mut session = session.await.unwrap();
     let id = add_secret(&mut session, secret, None).await.unwrap();
     session.commit().await.unwrap();

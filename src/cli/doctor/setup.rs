@@ -59,12 +59,16 @@ pub(super) async fn encryption(context: &Context, checks: &mut Checks) -> Result
     let stored = webhook_secrets::of_everybody(&mut tx).await?;
     tx.rollback().await?;
     let vault = context.db.vault();
+    if vault.is_empty() && stored.is_empty() && signing.is_ok() {
+        return Ok(());
+    }
     let behind = stored.iter().filter(|(_, secret)| secret.key_id() != vault.key_ids().next()).count();
     let (finding, detail) = match (signing, vault.key_ids().next()) {
         (Err(error), _) => (Finding::Wrong, error.to_string()),
         (Ok(_), None) => (
             Finding::Note,
-            "not encrypted in the database: `commission-bridge secrets new-key` makes a key, SECRETS_KEY takes it".to_owned(),
+            "not encrypted in the database: `commission-bridge secrets new-key` makes a key, SECRETS_KEY takes it"
+                .to_owned(),
         ),
         (Ok(_), Some(key)) if behind > 0 => (
             Finding::Note,

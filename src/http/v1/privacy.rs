@@ -113,11 +113,7 @@ pub(super) struct Erased {
     post, path = "/v1/privacy/exports", tag = "administration", operation_id = "export_personal_data", request_body = Whom,
     responses((status = 200, description = "All that is kept", body = Object))
 )]
-pub(super) async fn export(
-    State(app): State<App>,
-    caller: Caller,
-    post: Post<Whom>,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn export(State(app): State<App>, caller: Caller, post: Post<Whom>) -> Result<Json<Value>, Problem> {
     caller.must_be(Role::Admin)?;
     let (book, now) = ((caller.workspace(), caller.mode()), app.clock.now());
     Ok(Json(match post.body.one()? {
