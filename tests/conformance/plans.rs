@@ -303,7 +303,7 @@ fn is_scan(engine: Engine, line: &str) -> bool {
         Engine::Sqlite => {
             let scanned = line.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap_or_default());
             let is_table = |name: &str| name != "v" && !name.starts_with('(') && name.parse::<u32>().is_err();
-            let is_constant = line.contains("CONSTANT ROW");
+            let is_constant = line.contains("CONSTANT ROW") || line.contains("VALUES CLAUSE");
             scanned.is_some_and(|name| is_table(name) && !is_constant)
                 || line.contains("AUTOMATIC")
                 || line == "USE TEMP B-TREE FOR ORDER BY"
