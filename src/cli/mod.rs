@@ -3,6 +3,7 @@
 
 mod api_key;
 mod apply;
+mod archive;
 mod backfill;
 mod backup;
 mod balances;
@@ -88,7 +89,7 @@ enum Command {
     Openapi(openapi::Arguments),
     /// Apply a program file: programs, rules, partners and codes
     Apply(apply::Arguments),
-    /// Import, list, show and replay Stripe events
+    /// Import, list, show, replay and archive Stripe events
     #[command(subcommand)]
     Events(events::Command),
     /// Ask Stripe for events that no webhook brought

@@ -26,6 +26,7 @@ use crate::store::facts::{NewFacts, StoredFacts};
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{Mode, StoreError, Tx, WorkspaceId, customers, erasures, facts, leads, refs};
 use crate::stripe::redact::{RedactError, redact};
+use crate::stripe::{Reading, read};
 
 /// So many events are in memory at a time.
 const PAGE: usize = 256;
@@ -155,6 +156,42 @@ impl Ledger {
             renamed += leads::rename(tx, (workspace, &self.ids), *by, names, !others.is_empty()).await?;
         }
         Ok(renamed)
+    }
+
+    /// Erases events that came back, where they are of customers who were erased meanwhile.
+    pub(crate) async fn erase_again(
+        &self,
+        tx: &mut Tx,
+        (workspace, mode): (WorkspaceId, Mode),
+        keys: impl Iterator<Item = (&str, i64)>,
+    ) -> Result<(), EraseError> {
+        let terms = self.db.terms(tx, workspace).await?;
+        if !terms.has_erasures {
+            return Ok(());
+        }
+        let mut raw = events::by_keys(tx, workspace, keys).await?;
+        let mut references: Vec<Option<String>> = Vec::with_capacity(raw.len());
+        for event in &raw {
+            let body = payload::unpack(&event.payload, event.payload_codec).unwrap_or_default();
+            let first = match read(&body) {
+                Ok(Reading::Facts(facts)) => facts.references().first().map(|first| (*first).to_owned()),
+                _ => None,
+            };
+            references.push(first);
+        }
+        let asked: BTreeSet<(Mode, &str)> =
+            references.iter().flatten().map(|reference| (mode, reference.as_str())).collect();
+        let owners: std::collections::HashMap<(Mode, String), String> =
+            refs::owners(tx, workspace, asked).await?.into_iter().collect();
+        let erased = erasures::among(tx, workspace, owners.values().map(String::as_str)).await?;
+        let mut references = references.into_iter();
+        raw.retain(|_| {
+            let owner = references.next().flatten().and_then(|reference| owners.get(&(mode, reference)));
+            owner.is_some_and(|owner| erased.contains(owner))
+        });
+        let rewritten = all_without(raw, &terms).await?;
+        events::rewrite(tx, workspace, &rewritten).await?;
+        Ok(())
     }
 
     /// Erases what was read of customers who are erased, before it is kept; gives the events to be written again.

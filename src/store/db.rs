@@ -19,11 +19,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
-use super::months::Known;
+use super::months::{Known, RemovedMonth};
 use super::resting::Resting;
 use super::tx::Inner;
 use super::vault::Vault;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
+use crate::domain::calendar::Month;
 use crate::domain::terms::Terms;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -361,6 +362,14 @@ impl Db {
         {
             tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
         }
+    }
+
+    /// Removes a month's table of raw events, where all that is in it was put into files: see [`RemovedMonth`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove_month(&self, month: Month) -> Result<RemovedMonth, StoreError> {
+        self.known.remove(month).await
     }
 
     /// A connection to read `SQLite` by; none where it is a server.

@@ -14,9 +14,10 @@ mod found;
 mod insert;
 mod lines;
 mod replay;
+pub mod shelf;
 
 pub use erasing::{Rewritten, of_type, rewrite, unrecorded_page};
-pub use found::{Located, by_keys, fetched_of, known, locate};
+pub use found::{Located, absent_page, by_keys, fetched_of, known, locate, present};
 pub use insert::insert;
 pub use lines::{
     EventLine, Received, Wanted, about_nobody, counts, list, listed_as_unrecorded, of_id, place, recorded_page,

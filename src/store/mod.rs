@@ -11,6 +11,7 @@ mod tx;
 
 pub mod adjustments;
 pub mod api_keys;
+pub mod archives;
 pub mod asked;
 pub mod audit;
 pub mod backfills;
@@ -60,6 +61,7 @@ pub mod workspaces;
 pub use backup::{Backup, BackupError};
 pub use db::{Connections, Db, Durability, Engine, OpenError};
 pub use listing::Span;
+pub use months::RemovedMonth;
 pub use tx::{Inner, Tx, Urgency, commits};
 
 use crate::domain::Time;

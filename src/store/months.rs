@@ -99,6 +99,14 @@ impl Known {
         }
     }
 
+    /// See [`super::Db::remove_month`].
+    pub(super) async fn remove(&self, month: Month) -> Result<RemovedMonth, StoreError> {
+        let Some(tables) = &self.tables else { return Ok(RemovedMonth::Shared) };
+        let removed = remove_table(&mut *tables.pool.acquire().await?, month).await?;
+        self.forget();
+        Ok(removed)
+    }
+
     /// Whether a minute is known to be on disk.
     pub(super) fn has_minute(&self, workspace: i64, mode: i64, minute: i64, kind: &str) -> bool {
         let Ok(minutes) = self.minutes.read() else { return false };
@@ -165,6 +173,62 @@ async fn make_table(connection: &mut PgConnection, month: Month) -> Result<(), S
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// What became of a month's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovedMonth {
+    /// It is gone.
+    Whole,
+    /// It holds what is in no file yet, or there are no such tables.
+    Shared,
+}
+
+/// Removes a month's table, where all that is in it was put into files. It is taken out of `events` first, while everybody
+/// reads and writes, and looked at once more when nobody can reach it any more.
+async fn remove_table(connection: &mut PgConnection, month: Month) -> Result<RemovedMonth, StoreError> {
+    let name = table(month);
+    let stands = "SELECT c.oid IS NOT NULL, COALESCE(i.inhparent = 'events'::regclass, FALSE), COALESCE(i.inhdetachpending, FALSE)
+                  FROM (SELECT to_regclass($1) AS oid) c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid";
+    let (is_there, is_attached, is_leaving): (bool, bool, bool) =
+        sqlx::query_as(stands).bind(&name).fetch_one(&mut *connection).await?;
+    if !is_there {
+        return Ok(RemovedMonth::Whole);
+    }
+    if !holds_nothing_else(connection, month).await? {
+        return Ok(RemovedMonth::Shared);
+    }
+    // Whoever was killed here left it on its way out.
+    let how = match (is_attached, is_leaving) {
+        (true, true) => Some("FINALIZE"),
+        (true, false) => Some("CONCURRENTLY"),
+        (false, _) => None,
+    };
+    if let Some(how) = how {
+        let text = format!("ALTER TABLE events DETACH PARTITION {name} {how}");
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await?;
+    }
+    if !holds_nothing_else(connection, month).await? {
+        // Something came in the last moment.
+        make_table(connection, month).await?;
+        return Ok(RemovedMonth::Shared);
+    }
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}")))).await?;
+    Ok(RemovedMonth::Whole)
+}
+
+/// Whether every book's events in a month's table are in a file that is proven.
+async fn holds_nothing_else(connection: &mut PgConnection, month: Month) -> Result<bool, StoreError> {
+    let text = format!(
+        "SELECT NOT EXISTS (
+             SELECT 1 FROM (SELECT workspace_id, mode, COUNT(*) AS events FROM {} GROUP BY workspace_id, mode) e
+             LEFT JOIN archives a ON a.workspace_id = e.workspace_id AND a.mode = e.mode AND a.month = $1
+                                 AND a.state IN (1, 2)
+             WHERE a.events IS NULL OR a.events < e.events
+         )",
+        table(month)
+    );
+    Ok(sqlx::query_scalar(AssertSqlSafe(text)).bind(month.to_string()).fetch_one(&mut *connection).await?)
 }
 
 #[cfg(test)]

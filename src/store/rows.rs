@@ -414,8 +414,7 @@ mod tests {
         let (sqlite, binds) = rows.for_sqlite(4, &rows.cells, text, &args);
         assert_eq!(
             sqlite,
-            "WITH v (ref, at) AS (SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column1 IS NOT NULL) \
-             SELECT ref FROM v WHERE at > ? AND ? = ? AND at < ? AND ref IN (SELECT ref FROM v)"
+            "WITH v (ref, at) AS (SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column1 IS NOT NULL) SELECT ref FROM v WHERE at > ? AND ? = ? AND at < ? AND ref IN (SELECT ref FROM v)"
         );
         assert_eq!(binds.len(), 12);
         assert_eq!(

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::blackbox::{Engine, Home, finish};
 use crate::shows;
 
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 44] = [
     "",
     "serve",
     "demo",
@@ -15,6 +15,8 @@ const COMMANDS: [&str; 42] = [
     "events list",
     "events show",
     "events replay",
+    "events archive",
+    "events restore",
     "sync",
     "backfill",
     "fetch",

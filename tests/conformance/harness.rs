@@ -25,6 +25,9 @@ use commission_bridge::worker::{Worked, Worker};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 
+/// Before statements that no release sends.
+const OWN: &str = "/* of a test */";
+
 /// When every test begins.
 pub const START: &str = "2026-10-01T00:00:00Z";
 
@@ -94,7 +97,14 @@ impl World {
     }
 
     async fn open(url: String, place: Place) -> Self {
-        let db = Db::open(&url).await.unwrap();
+        let db = match place {
+            // Every statement is looked at.
+            Place::Database { .. } => {
+                crate::plans::listen();
+                Db::open_telling(&url, tracing::log::LevelFilter::Debug).await.unwrap()
+            }
+            _ => Db::open(&url).await.unwrap(),
+        };
         Self::of(url, db, place, "default", START.parse().unwrap()).await
     }
 
@@ -137,6 +147,7 @@ impl World {
         if let Place::Database { server, name } = self.place {
             let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
             admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+            crate::distributed::nothing_is_wrong();
         }
     }
 
@@ -282,13 +293,14 @@ impl World {
 
     /// A single number out of the database.
     pub async fn count(&self, sql: &'static str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("{OWN} {sql}"));
         let mut tx = self.db.read().await.unwrap();
         commission_bridge::on!(tx, conn => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap())
     }
 
     /// Changes the database behind the bridge's back.
     pub async fn tamper(&self, sql: &str) -> Result<u64, sqlx::Error> {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let sql = sqlx::AssertSqlSafe(format!("{OWN} {sql}"));
         let mut tx = self.db.write(Urgency::Now).await.unwrap();
         let changed = commission_bridge::on!(tx, conn => {
             sqlx::query(sql).execute(conn).await.map(|done| done.rows_affected())

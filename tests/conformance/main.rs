@@ -10,10 +10,12 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod archive;
 mod backfill;
 mod balances;
 mod changes;
 mod connect;
+mod distributed;
 mod fates;
 mod files;
 mod fx;

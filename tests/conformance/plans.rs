@@ -88,6 +88,11 @@ fn id_of(object: &Value) -> String {
 /// Statements that databases opened with [`Db::open_telling`] tell of; one test at a time listens.
 struct Told;
 
+/// Listens to what databases tell.
+pub fn listen() {
+    told();
+}
+
 fn told() -> &'static Mutex<BTreeSet<String>> {
     static TOLD: OnceLock<Mutex<BTreeSet<String>>> = OnceLock::new();
     TOLD.get_or_init(|| {
@@ -107,7 +112,14 @@ impl<S: tracing::Subscriber> Layer<S> for Told {
         event.record(&mut statement);
         let text = if statement.whole.trim().is_empty() { statement.summary } else { statement.whole };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        told().lock().unwrap().insert(text);
+        // What worlds send by themselves is told less loudly.
+        match *event.metadata().level() {
+            tracing::Level::TRACE => {
+                told().lock().unwrap().insert(text);
+            }
+            tracing::Level::DEBUG => crate::distributed::hear(&text),
+            _ => {}
+        }
     }
 }
 

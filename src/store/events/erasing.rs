@@ -6,7 +6,7 @@ use crate::on;
 use crate::store::months::{bounds, month_of};
 use crate::store::rows::Column::{Bytes, Int, Text};
 use crate::store::rows::Rows;
-use crate::store::{Mode, StoreError, Tx, WorkspaceId};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, archives};
 
 /// A body in the place of the stored one.
 #[derive(Debug)]
@@ -37,6 +37,11 @@ pub async fn rewrite(tx: &mut Tx, workspace: WorkspaceId, events: &[Rewritten]) 
             Engine::Postgres => bounds(month_of(event.received_at)),
         };
         months.entry(month).or_default().push(event);
+    }
+    let books: std::collections::BTreeMap<_, _> =
+        events.iter().map(|event| ((event.mode, month_of(event.received_at)), event.received_at)).collect();
+    for ((mode, _), received_at) in books {
+        archives::rewritten(tx, (workspace.0, mode), received_at).await?;
     }
     let text = "UPDATE events SET payload = v.payload, payload_codec = v.payload_codec
                 FROM v

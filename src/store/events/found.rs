@@ -7,11 +7,12 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoredEvent;
+use crate::domain::Time;
 use crate::on;
 use crate::store::months::{bounds, month_of};
 use crate::store::rows::Column::{Int, Text};
 use crate::store::rows::{Cell, Rows};
-use crate::store::{Engine, Mode, StoreError, Tx, WorkspaceId};
+use crate::store::{Engine, Mode, StoreError, Tx, WorkspaceId, from_micros};
 
 /// Where an event lies, or lay before it was put into a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, FromRow)]
@@ -22,6 +23,23 @@ pub struct Located {
     pub event_id: String,
     /// Which shape.
     pub shape: i64,
+}
+
+impl Located {
+    /// A place.
+    pub fn new(mode: Mode, received_at: i64, event_id: String, shape: i64) -> Self {
+        Self { mode: mode.as_i64(), received_at, event_id, shape }
+    }
+
+    /// Which book.
+    pub fn mode(&self) -> Mode {
+        Mode::from_i64(self.mode)
+    }
+
+    /// When the bridge got it.
+    pub fn received(&self) -> Time {
+        from_micros(self.received_at)
+    }
 }
 
 /// An event's own columns, for [`StoredEvent`].
@@ -87,6 +105,47 @@ pub async fn locate(
                 FROM event_ids
                 WHERE workspace_id = $1 AND event_id $in(event_id)";
     Rows::texts(&[("event_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await
+}
+
+/// How many events are in the database, with their bodies.
+pub async fn present(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, StoreError> {
+    Ok(on!(tx, conn => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE workspace_id = $1")
+            .bind(workspace.0)
+            .fetch_one(conn)
+            .await?
+    }))
+}
+
+/// A page of all events that are known, by id and shape, behind one of them; and those of them whose bodies are not in the
+/// database.
+pub async fn absent_page(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    after: Option<&Located>,
+    limit: i64,
+) -> Result<(Vec<Located>, Vec<Located>), StoreError> {
+    let (event_id, shape) = after.map_or(("", i64::MIN), |place| (place.event_id.as_str(), place.shape));
+    let page: Vec<Located> = on!(tx, conn => {
+        sqlx::query_as(
+            "SELECT mode, received_at, event_id, shape
+             FROM event_ids
+             WHERE workspace_id = $1 AND (event_id, shape) > ($2, $3)
+             ORDER BY event_id, shape
+             LIMIT $4",
+        )
+        .bind(workspace.0)
+        .bind(event_id)
+        .bind(shape)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    });
+    let select = "SELECT e.mode, e.received_at, e.event_id, e.shape";
+    let there: Vec<Located> = at_places(tx, workspace, &page, select, "").await?;
+    let there: HashSet<Located> = there.into_iter().collect();
+    let absent = page.iter().filter(|place| !there.contains(place)).cloned().collect();
+    Ok((page, absent))
 }
 
 /// Events by id and shape, with their bodies.

@@ -85,9 +85,9 @@ const STATUS: &str =
 /// A place in the list of events: all behind it were received before, or at the same moment.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Received {
-    received_at: i64,
-    event_id: String,
-    shape: i64,
+    pub(super) received_at: i64,
+    pub(super) event_id: String,
+    pub(super) shape: i64,
 }
 
 /// Which events are asked for.
