@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::fx::DAILY;
 use crate::mail::rate;
+use crate::store::vault::{BadKeys, Vault};
 use crate::stripe_api::{Keys, Options};
 
 /// The flags that every command has. Each also has an environment variable and a key in the file.
@@ -59,6 +60,7 @@ struct File {
     database_url: Option<String>,
     listen: Option<String>,
     stripe_webhook_secret: Option<Secret>,
+    secrets_key: Option<Secret>,
     stripe_api_key: Option<Secret>,
     stripe_api_base: Option<String>,
     stripe_timeout: Option<u64>,
@@ -71,6 +73,7 @@ struct File {
     fx_url: Option<String>,
     api_rate_limit: Option<u32>,
     log: Option<String>,
+    log_format: Option<String>,
 }
 
 /// A text that is never printed.
@@ -96,6 +99,26 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object for each line, for programs.
+    Json,
+}
+
+impl LogFormat {
+    fn read(text: &str) -> Option<Self> {
+        match text.trim() {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
 /// Everything that is configured.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -105,6 +128,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Signing secrets, comma-separated; none until one is set.
     pub stripe_webhook_secret: Option<Secret>,
+    /// What secrets in the database are encrypted under.
+    pub vault: Vault,
     /// Stripe key for calls out.
     pub stripe_api_key: Option<Secret>,
     /// Where Stripe's API is, when not at Stripe's own address.
@@ -129,6 +154,8 @@ pub struct Config {
     pub api_rate_limit: u32,
     /// Log filter, if one was chosen.
     pub log: Option<String>,
+    /// How logs are written.
+    pub log_format: LogFormat,
     /// The configuration file that was read, if any.
     pub file: Option<PathBuf>,
 }
@@ -169,6 +196,9 @@ pub enum ConfigError {
     /// How Stripe is called cannot be read.
     #[error("{0} is {1:?}: expected {2}")]
     Stripe(&'static str, String, &'static str),
+    /// The keys of secrets cannot be read.
+    #[error(transparent)]
+    SecretsKey(#[from] BadKeys),
     /// The Stripe key cannot be used.
     #[error(transparent)]
     StripeKey(#[from] crate::stripe_api::BadKeys),
@@ -178,6 +208,9 @@ pub enum ConfigError {
     /// The mail rate is none.
     #[error("SMTP_RATE is {0:?}: expected a number of mails a second, or 0 for any number")]
     SmtpRate(String),
+    /// The log format is none.
+    #[error("LOG_FORMAT is {0:?}: expected text or json")]
+    LogFormat(String),
     /// The log filter cannot be read.
     #[error("LOG is {0:?}: {1}. Expected a filter such as info, or commission_bridge=debug")]
     Log(String, String),
@@ -264,6 +297,10 @@ impl Config {
         {
             return Err(ConfigError::Log(log.clone(), error.to_string()));
         }
+        let log_format = match environment("LOG_FORMAT").or(file.log_format) {
+            Some(text) => LogFormat::read(&text).ok_or(ConfigError::LogFormat(text))?,
+            None => LogFormat::Text,
+        };
         let database_url = secret(flags.database_url.as_ref(), "DATABASE_URL", file.database_url.map(Secret::new))?;
         Ok(Self {
             database_url: database_url.map_or_else(|| DEFAULT_DATABASE.to_owned(), |url| url.reveal().to_owned()),
@@ -273,6 +310,7 @@ impl Config {
                 "STRIPE_WEBHOOK_SECRET",
                 file.stripe_webhook_secret,
             )?,
+            vault: Vault::parse(secret(None, "SECRETS_KEY", file.secrets_key)?.unwrap_or_default().reveal())?,
             stripe_api_key: secret(None, "STRIPE_API_KEY", file.stripe_api_key)?,
             stripe_api_base: environment("STRIPE_API_BASE").or(file.stripe_api_base),
             stripe_timeout,
@@ -285,6 +323,7 @@ impl Config {
             fx_url,
             api_rate_limit,
             log,
+            log_format,
             file: path,
         })
     }

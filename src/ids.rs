@@ -21,6 +21,13 @@ enum Source {
 #[error("this machine gives no random numbers: {0}")]
 pub struct NoChance(String);
 
+impl NoChance {
+    /// With what the machine said.
+    pub(crate) fn new(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl Ids {
     /// Real `UUIDv7`.
     pub fn random() -> Self {
@@ -49,7 +56,7 @@ impl Ids {
         match &self.0 {
             Source::Random => {
                 let mut bits = [0; 24];
-                getrandom::fill(&mut bits).map_err(|error| NoChance(error.to_string()))?;
+                getrandom::fill(&mut bits).map_err(NoChance::new)?;
                 Ok(hex::encode(bits))
             }
             Source::Counting(count) => Ok(format!("{:048}", count.fetch_add(1, Ordering::SeqCst) + 1)),

@@ -11,11 +11,14 @@
 //! 5. [`statements`]: what partners get to read, frozen and provable; [`mail`]: an outbox, and sending it, each mail once.
 //!    [`reports`]: a month in figures, by partner, link or product.
 //! 6. [`intake`], [`http`], [`cli`], [`worker`]: how facts come in and how people look at the ledger.
-//! 7. [`connect`]: how a workspace is connected to its Stripe account; [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
+//! 7. [`archive`]: old months of raw events as files, and back.
+//! 8. [`connect`]: how a workspace is connected to its Stripe account; [`stripe_api`]: calls out to Stripe; [`store`]: the only room that knows a database.
 //!
 //! [`sample`] is a simulated merchant: Stripe events from a seed, with books to check the bridge against.
 
 pub mod admin;
+pub mod archive;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -32,6 +35,7 @@ pub mod lookups;
 pub mod mail;
 pub mod paying;
 pub mod payouts;
+pub mod privacy;
 pub mod program;
 pub mod reconcile;
 pub mod reports;

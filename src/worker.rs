@@ -3,7 +3,7 @@
 mod month_end;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
@@ -11,15 +11,23 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Arrivals;
-use crate::ledger::{Ledger, record, settle};
-use crate::store::{StoreError, WorkspaceId, workspaces};
+use crate::ledger::settle::{self, Pace};
+use crate::ledger::{Ledger, record};
+use crate::store::{StoreError, Urgency, WorkspaceId, clock_back, micros, workspaces};
 
 /// How long a worker sleeps when nothing wakes it: what another process enters takes effect that soon.
 const NAP: Duration = Duration::from_secs(1);
+/// How long after it found something to record; twice as long each time that it finds nothing. Events that another
+/// process takes in wake nobody here: telling would make every commit of theirs wait for the one before.
+const SHORT_NAP: Duration = Duration::from_millis(20);
 /// While events pour in, a customer is settled when it has been due for so long: its further events collect.
 const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
+/// So far a clock is set back now and then without doing harm.
+const STEP_BACK: TimeDelta = TimeDelta::seconds(1);
 /// How long it lets webhooks that pour in go first.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// The same while they have poured in for so long that whole batches wait: who answers quickly must keep up, too.
+const BUSY: Duration = Duration::from_millis(15);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -32,6 +40,8 @@ pub struct Worker {
     settled: Arc<Notify>,
     /// Whether more events are pending than a batch holds.
     pouring: Arc<AtomicBool>,
+    /// The latest moment that it has seen, in unix microseconds.
+    seen: Arc<AtomicI64>,
     /// The date on which the balances of all workspaces were last folded.
     folded: Arc<Mutex<Option<NaiveDate>>>,
 }
@@ -56,6 +66,8 @@ impl Worker {
             recorded: Arc::default(),
             settled: Arc::default(),
             pouring: Arc::default(),
+            // The process before may have seen a later one.
+            seen: Arc::new(AtomicI64::new(i64::MAX)),
             folded: Arc::default(),
         }
     }
@@ -73,6 +85,7 @@ impl Worker {
     /// Works until nothing is due now. For imports, commands and tests.
     pub async fn run_until_idle(&self) -> Result<Worked, StoreError> {
         let mut worked = Worked::default();
+        self.look_at_clock().await?;
         loop {
             let mut idle = true;
             for workspace in self.workspaces().await? {
@@ -126,7 +139,8 @@ impl Worker {
             let is_last = round.has_ended();
             let now = self.ledger.clock.now();
             let by = if is_last { now } else { now - COLLECT };
-            let done = self.ledger.settle_due_by(workspace, by).await?;
+            let pace = if is_last { Pace::AtOnce } else { Pace::Lasting };
+            let done = self.ledger.settle_due_by(workspace, by, pace).await?;
             sum.due += done.due;
             sum.settled += done.settled;
             sum.parked += done.parked;
@@ -147,9 +161,11 @@ impl Worker {
     }
 
     async fn keep_recording(&self, shutdown: &CancellationToken) {
+        let mut nap = NAP;
         while !shutdown.is_cancelled() {
             let round = self.record_round(shutdown).await;
-            rest(self.arrivals.next(), shutdown, NAP, round, "recording").await;
+            nap = if matches!(round, Ok(1..)) { SHORT_NAP } else { NAP.min(nap * 2) };
+            rest(self.arrivals.next(), shutdown, nap, round.map(drop), "recording").await;
         }
     }
 
@@ -160,27 +176,32 @@ impl Worker {
         }
     }
 
-    /// Records all that is pending.
-    async fn record_round(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
+    /// Records all that is pending; tells how many events that were.
+    async fn record_round(&self, shutdown: &CancellationToken) -> Result<usize, StoreError> {
         let full = usize::try_from(record::BATCH).unwrap_or(usize::MAX);
+        let mut sum = 0;
         for workspace in self.workspaces().await? {
             let mut recorded = full;
             let mut recorder = self.ledger.recorder(workspace);
             while !shutdown.is_cancelled() && recorded > 0 {
-                self.arrivals.step_aside(PATIENCE).await;
+                self.step_aside().await;
                 recorded = recorder.next().await?;
+                self.seen.fetch_max(micros(self.ledger.clock.now()), Ordering::Relaxed);
                 self.ledger.db.grown_by(recorded).await;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
                 self.recorded.notify_one();
+                tracing::debug!(events = recorded, "recorded");
+                sum += recorded;
             }
         }
-        Ok(())
+        Ok(sum)
     }
 
     /// Settles all that is due. A page of customers that a change woke comes behind fresh work, and no later than after
     /// a few batches of it.
     async fn settle_round(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
         const BATCHES_BEFORE_A_PAGE: usize = 8;
+        self.look_at_clock().await?;
         for workspace in self.workspaces().await? {
             let mut idle = false;
             while !idle && !shutdown.is_cancelled() {
@@ -192,6 +213,37 @@ impl Worker {
             }
         }
         self.fold_balances(shutdown).await
+    }
+
+    /// Where the machine's clock went back: what was put off until the time before must not wait until that comes again.
+    async fn look_at_clock(&self) -> Result<(), StoreError> {
+        let now = self.ledger.clock.now();
+        let before = self.seen.swap(micros(now), Ordering::Relaxed);
+        if micros(now + STEP_BACK) >= before {
+            return Ok(());
+        }
+        let cannot = |error: StoreError| {
+            // It is looked at again.
+            self.seen.store(before, Ordering::Relaxed);
+            error
+        };
+        for workspace in self.workspaces().await.map_err(cannot)? {
+            let brought = async {
+                let mut tx = self.ledger.db.write(Urgency::Background).await?;
+                let brought = clock_back::come_back(&mut tx, workspace, now).await?;
+                tx.commit().await?;
+                Ok(brought)
+            };
+            let brought = brought.await.map_err(cannot)?;
+            if brought > 0 {
+                tracing::warn!(
+                    workspace = workspace.0,
+                    brought,
+                    "the clock went back: what waited for a later time was brought back"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Once a day, a piece at a time: what became available in the days before is added up.
@@ -208,14 +260,21 @@ impl Worker {
     }
 
     async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
-        self.arrivals.step_aside(PATIENCE).await;
+        self.step_aside().await;
         let now = self.ledger.clock.now();
         let by = if self.pouring.load(Ordering::Relaxed) { now - COLLECT } else { now };
-        let done = self.ledger.settle_due_by(workspace, by).await?;
+        let done = self.ledger.settle_due_by(workspace, by, Pace::Lasting).await?;
         if done.settled > 0 {
             self.settled.notify_one();
+            tracing::debug!(customers = done.settled, "settled");
         }
         Ok(done.due)
+    }
+
+    /// Lets webhooks go first.
+    async fn step_aside(&self) {
+        let patience = if self.pouring.load(Ordering::Relaxed) { BUSY } else { PATIENCE };
+        self.arrivals.step_aside(patience).await;
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceId>, StoreError> {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Refused, Session};
 use crate::intake::payload;
-use crate::store::events::{self, EventLine, EventStatus, Received, StoredEvent, Wanted};
-use crate::store::{Mode, StoreError, Tx, WorkspaceId};
+use crate::store::archives::{self, Archive};
+use crate::store::events::{self, EventLine, EventStatus, Located, Received, StoredEvent, Wanted};
+use crate::store::{Mode, StoreError, Tx, WorkspaceId, workspaces};
 
 /// How many failed events are replayed at once at most.
 pub const MOST: i64 = 1000;
@@ -43,11 +44,47 @@ pub async fn payloads(
     Ok(shapes.iter().map(body).collect())
 }
 
+/// The shapes of an event that are in archives, or on their way there or back, and those archives.
+///
+/// # Errors
+/// The database's.
+pub async fn archived(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    event_id: &str,
+    books: &[Mode],
+) -> Result<Vec<(Located, Archive)>, StoreError> {
+    let all = archives::all(tx, workspace).await?;
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places = events::locate(tx, workspace, [event_id]).await?;
+    let places = places.into_iter().filter(|place| books.contains(&place.mode()));
+    let found = places.filter_map(|place| {
+        let archive = all.iter().find(|archive| archive.holds(&place))?.clone();
+        Some((place, archive))
+    });
+    Ok(found.collect())
+}
+
+/// Where an archived event is, and what brings it back, as a sentence.
+pub fn where_archived(event_id: &str, archive: &Archive) -> String {
+    format!(
+        "event {event_id:?} is in the archive {}: `commission-bridge events restore DIRECTORY/{}` brings its month back",
+        archive.file, archive.file
+    )
+}
+
 /// Has an event of some books read again, in all its shapes, whatever became of it; what it was is returned.
 ///
 /// # Errors
-/// [`Refused::Missing`], or the database's.
+/// [`Refused::Missing`]; [`Refused::Conflict`] where it is in an archive; or the database's.
 pub async fn replay(session: &mut Session, event_id: &str, books: &[Mode]) -> Result<Vec<EventLine>, Refused> {
+    // Whoever puts a month into a file holds this while looking whether something of it is to be read again.
+    workspaces::lock(&mut session.tx, session.workspace, workspaces::RECORDER).await?;
+    if let Some((_, archive)) = archived(&mut session.tx, session.workspace, event_id, books).await?.first() {
+        return Err(Refused::conflict("archived", where_archived(event_id, archive)));
+    }
     let shapes = find(session, event_id, books).await?;
     events::requeue(&mut session.tx, session.workspace, &shapes).await?;
     let statuses: Vec<&str> = shapes.iter().map(|shape| shape.status().as_str()).collect();

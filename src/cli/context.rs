@@ -14,7 +14,7 @@ use crate::domain::terms::Terms;
 use crate::ids::Ids;
 use crate::ledger::Ledger;
 use crate::store::changes::TermsCache;
-use crate::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
+use crate::store::{Db, Mode, OpenError, Urgency, WorkspaceId, workspaces};
 use crate::stripe_api::Keys;
 use crate::worker::Worker;
 
@@ -73,7 +73,7 @@ pub struct Context {
 impl Context {
     /// Opens the database (making it, and workspace `default`, where they are missing) and finds the workspace.
     pub async fn open(config: &Config, which: &Which) -> Result<Self, Failure> {
-        let db = Db::open(&config.database_url).await?;
+        let db = open(config).await?;
         Self::with(db, Clock::machine(), which).await
     }
 
@@ -121,6 +121,11 @@ impl Context {
             note!("workspace {}, {} book (--mode to choose)", self.key, self.mode);
         }
     }
+}
+
+/// Opens the configured database.
+pub async fn open(config: &Config) -> Result<Db, OpenError> {
+    Ok(Db::open(&config.database_url).await?.with_vault(config.vault.clone()))
 }
 
 /// Finds a workspace; `default` is made where it is missing.

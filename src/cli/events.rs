@@ -1,10 +1,11 @@
-//! `events`: what came in, and what became of it.
+//! `events`: what came in, and what became of it. Archives are in `archive.rs`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Failure;
+use super::archive;
 use super::context::{Context, Which};
 use super::import::{self, Report};
 use super::out::{note, outln};
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::store::events::{self, EventLine, EventStatus, Received, Wanted};
 use crate::store::{Mode, Tx};
 
-/// Import, list, show and replay Stripe events.
+/// Import, list, show, replay and archive Stripe events.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Import events from a file of JSON lines (- for standard input)
@@ -29,6 +30,20 @@ pub enum Command {
     /// Read events again
     #[command(after_help = "Example:\n  commission-bridge events replay --failed")]
     Replay(ReplayArguments),
+    /// Put old months of raw events into files, and remove them from the database
+    #[command(
+        after_help = "Each month of each book becomes a file of JSON lines, compressed with zstd, and a manifest with \
+        hashes. Nothing is removed before the file was read again and compared. A month stays while one of its events is \
+        not read yet or could not be read. The ledger stays as it is: `verify --archive DIR` proves it from the files. \
+        Whoever is interrupted runs the same command again; the service may run meanwhile.\n\n\
+        Example:\n  commission-bridge events archive --before 2026-01 --to /var/backups/commission-bridge"
+    )]
+    Archive(archive::Archive),
+    /// Put archived raw events back into the database
+    #[command(
+        after_help = "Example:\n  commission-bridge events restore /var/backups/commission-bridge/default-live-2025-12.jsonl.zst"
+    )]
+    Restore(archive::Restore),
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +112,8 @@ pub async fn run(config: &Config, command: Command) -> Result<(), Failure> {
         Command::List(arguments) => list(config, &arguments).await,
         Command::Show(arguments) => show(config, &arguments).await,
         Command::Replay(arguments) => replay(config, &arguments).await,
+        Command::Archive(arguments) => archive::archive(config, &arguments).await,
+        Command::Restore(arguments) => archive::restore(config, &arguments).await,
     }
 }
 
@@ -209,7 +226,11 @@ async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
     let context = Context::open(config, &arguments.which).await?;
     let mut tx = context.db.read().await?;
     let lines = events::of_id(&mut tx, context.workspace, &arguments.id).await?;
-    if lines.is_empty() {
+    let archived = admin::events::archived(&mut tx, context.workspace, &arguments.id, &Mode::ALL).await?;
+    // While its month is on its way, it is in both.
+    let is_here = |id: &str, shape: i64| lines.iter().any(|line| line.event_id == id && line.shape == shape);
+    let archived: Vec<_> = archived.into_iter().filter(|(place, _)| !is_here(&place.event_id, place.shape)).collect();
+    if lines.is_empty() && archived.is_empty() {
         return Err(Failure::Said(format!("there is no event {:?} in workspace {}", arguments.id, context.key)));
     }
     let bodies = admin::events::payloads(&mut tx, context.workspace, &lines).await?;
@@ -221,10 +242,17 @@ async fn show(config: &Config, arguments: &Show) -> Result<(), Failure> {
                 value["body"] = body.unwrap_or_default();
                 value
             })
+            .chain(archived.iter().map(|(place, archive)| archive::archived_json(place, archive)))
             .collect();
         return table::print_json(&serde_json::json!(list));
     }
-    print_lines(&lines);
+    if !lines.is_empty() {
+        print_lines(&lines);
+    }
+    for (place, archive) in &archived {
+        let received = moment(place.received());
+        outln!("Received {received}; {}.", admin::events::where_archived(&place.event_id, archive));
+    }
     for (_, body) in shapes {
         if let Some(body) = body {
             outln!();

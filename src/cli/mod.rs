@@ -3,8 +3,11 @@
 
 mod api_key;
 mod apply;
+mod archive;
 mod backfill;
+mod backup;
 mod balances;
+mod bench;
 mod clicks;
 mod context;
 mod demo;
@@ -14,6 +17,7 @@ mod explain;
 mod export;
 mod fetch;
 mod fx;
+mod healthcheck;
 mod import;
 mod imports;
 mod ledger;
@@ -24,9 +28,11 @@ mod out;
 mod partner;
 mod pay;
 mod payouts;
+mod privacy;
 mod read_back;
 mod reconcile;
 mod report;
+mod secrets;
 mod send;
 mod serve;
 mod statements;
@@ -46,7 +52,7 @@ use tracing_subscriber::EnvFilter;
 use out::note;
 
 use crate::admin::Refused;
-use crate::config::{Config, ConfigError, Flags, ServeFlags};
+use crate::config::{Config, ConfigError, Flags, LogFormat, ServeFlags};
 use crate::connect::ConnectError;
 use crate::intake::SubmitError;
 use crate::mail::smtp::UrlError;
@@ -77,11 +83,13 @@ enum Command {
     Serve(serve::Arguments),
     /// Show a year of sample sales on a throw-away database
     Demo(demo::Arguments),
+    /// Measure what this machine can do
+    Bench(bench::Arguments),
     /// Print the JSON API's reference as an `OpenAPI` document
     Openapi(openapi::Arguments),
     /// Apply a program file: programs, rules, partners and codes
     Apply(apply::Arguments),
-    /// Import, list, show and replay Stripe events
+    /// Import, list, show, replay and archive Stripe events
     #[command(subcommand)]
     Events(events::Command),
     /// Ask Stripe for events that no webhook brought
@@ -127,8 +135,12 @@ enum Command {
     Partner(partner::Command),
     /// Rebuild every decision from the raw events and compare it with the ledger
     Verify(verify::Arguments),
+    /// Copy the database into a file, beside whoever uses it
+    Backup(backup::Arguments),
     /// Check configuration, database and work in hand, and say what to do
     Doctor(doctor::Arguments),
+    /// Say whether the service on this machine answers, for containers
+    Healthcheck(healthcheck::Arguments),
     /// Hold a month against Stripe's own objects: every cent, or the objects that differ
     Reconcile(reconcile::Arguments),
     /// Connect a workspace to Stripe: permissions of the key, the webhook endpoint, its secret
@@ -137,6 +149,12 @@ enum Command {
     /// Make, list and revoke keys for the JSON API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Encrypt the secrets in the database, make keys for that
+    #[command(subcommand)]
+    Secrets(secrets::Command),
+    /// Show or erase what is kept of a customer or partner
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// Make and list workspaces: one merchant each
     #[command(subcommand)]
     Workspace(workspace::Command),
@@ -174,6 +192,9 @@ pub enum Failure {
     /// The mail server's address.
     #[error(transparent)]
     MailServer(#[from] UrlError),
+    /// The command cannot do what it was asked for here.
+    #[error("{0}")]
+    Usage(String),
     /// Anything that the command itself found wrong.
     #[error("{0}")]
     Said(String),
@@ -211,7 +232,7 @@ pub fn main() -> ExitCode {
         Err(Failure::System { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             note!("error: {failure}");
-            ExitCode::FAILURE
+            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -226,6 +247,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&config, &arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
@@ -246,10 +268,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Mails(command) => mails::run(&config, command).await,
         Command::Partner(command) => partner::run(&config, command).await,
         Command::Verify(arguments) => verify::run(&config, &arguments).await,
+        Command::Backup(arguments) => backup::run(&config, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&config, &arguments).await,
+        Command::Healthcheck(arguments) => healthcheck::run(&config, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(&config, &arguments).await,
         Command::Stripe(command) => stripe::run(&config, command).await,
         Command::ApiKey(command) => api_key::run(&config, command).await,
+        Command::Privacy(command) => privacy::run(&config, command).await,
+        Command::Secrets(command) => secrets::run(&config, command).await,
         Command::Workspace(command) => workspace::run(&config, command).await,
     }
 }
@@ -260,9 +286,9 @@ fn log(config: &Config, serving: bool) {
     let filter = config.log.as_deref().unwrap_or(fallback);
     // A filter that cannot be read was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(fallback));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match config.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+    };
 }

@@ -9,15 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
-use super::context::find_workspace;
-use super::out::out;
+use super::context::{find_workspace, open};
+use super::out::{out, outln};
 use crate::clock::Clock;
 use crate::config::{Config, ServeFlags};
 use crate::connect::Keeper;
 use crate::fetching::Fetching;
 use crate::fx::daily::Daily;
 use crate::fx::fetch::Fetcher;
-use crate::http::{self, App, DEFAULT_WORKSPACE, Limits, Settings, Setup};
+use crate::http::{self, App, Bounds, DEFAULT_WORKSPACE, Limits, Part, Settings, Setup};
 use crate::ids::Ids;
 use crate::intake::clicks::Clicks;
 use crate::intake::patience::Patience;
@@ -26,8 +26,9 @@ use crate::ledger::Ledger;
 use crate::mail::outbox::Outbox;
 use crate::mail::worker::Mailer;
 use crate::paying::Paying;
+use crate::privacy;
 use crate::reconcile::Nightly;
-use crate::store::{Db, api_keys};
+use crate::store::{Db, StoreError, api_keys, webhook_secrets};
 use crate::stripe::event::{OF_CONNECTED_ACCOUNTS, UNDERSTOOD};
 use crate::stripe::signature::Secrets;
 use crate::worker::Worker;
@@ -41,14 +42,15 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub struct Arguments {
     #[command(flatten)]
     pub flags: ServeFlags,
+    /// Be one half of the service, where several processes share a PostgreSQL
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
 }
 
 /// A service that runs in this process.
 pub struct Service {
     stop: CancellationToken,
     http: tokio::task::JoinHandle<std::io::Result<()>>,
-    worker: tokio::task::JoinHandle<()>,
-    paying: tokio::task::JoinHandle<()>,
     writer: tokio::task::JoinHandle<()>,
     click_writers: tokio::task::JoinSet<()>,
     beside: tokio::task::JoinSet<()>,
@@ -72,14 +74,23 @@ impl Service {
             polls: settings.sync,
             patience: Patience::machine(),
         };
+        let works = settings.only != Some(Part::Http);
         let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
-        let (http_stop, worker_stop, pay_stop) = (stop.clone(), stop.clone(), stop.clone());
         let mut beside = tokio::task::JoinSet::new();
-        beside.spawn(fetching.run(stop.clone()));
+        if works {
+            let (worker_stop, pay_stop) = (stop.clone(), stop.clone());
+            beside.spawn(fetching.run(stop.clone()));
+            beside.spawn(async move { Box::pin(worker.run(worker_stop)).await });
+            beside.spawn(async move { paying.run(pay_stop).await });
+        }
+        let http_stop = stop.clone();
         Self {
-            http: tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await })),
-            worker: tokio::spawn(async move { Box::pin(worker.run(worker_stop)).await }),
-            paying: tokio::spawn(async move { paying.run(pay_stop).await }),
+            http: tokio::spawn(http::serve(
+                app,
+                listener,
+                Bounds::default(),
+                async move { http_stop.cancelled().await },
+            )),
             writer,
             click_writers,
             beside,
@@ -110,8 +121,6 @@ impl Service {
             let _ = self.writer.await;
             self.click_writers.join_all().await;
             self.beside.join_all().await;
-            let _ = self.worker.await;
-            let _ = self.paying.await;
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             tracing::warn!("some connections did not end in time; everything acknowledged is stored");
@@ -119,9 +128,15 @@ impl Service {
     }
 }
 
-pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure> {
-    let stripe = config.stripe()?;
-    let db = Db::open(&config.database_url).await?;
+pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let (stripe, only) = (config.stripe()?, arguments.only);
+    if only.is_some() && config.database_url.starts_with("sqlite:") {
+        let why =
+            "--only: processes that share the work share a PostgreSQL; a SQLite file is for one that does all of it";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let db = open(config).await?;
+    keep_secrets(&db).await?;
     let clock = Clock::machine();
     find_workspace(&db, &clock, DEFAULT_WORKSPACE).await?;
     let listener = TcpListener::bind(config.listen)
@@ -134,9 +149,15 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
     let secrets = config.stripe_webhook_secret.clone().unwrap_or_default();
     let ids = Ids::random();
     let outbox = Outbox::configured(config, &db, &clock, &ids)?;
-    let token = first_key_token(&db, &clock, &ids).await?;
     let stopping = asked_to_stop();
-    out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
+    let token = if only == Some(Part::Worker) {
+        outln!("commission-bridge works. Webhooks are for processes that `serve --only http`.\n\n       {url}/healthz");
+        None
+    } else {
+        let token = first_key_token(&db, &clock, &ids).await?;
+        out!("{}", welcome(&url, Secrets::parse(secrets.reveal()).is_empty(), token.as_deref()));
+        token
+    };
     let setup = token.map(|token| Setup::open(&token, clock.now())).unwrap_or_default();
     let limits = Limits::per_second(config.api_rate_limit);
     let rates = config.fx_url.clone().map(|url| Daily {
@@ -147,15 +168,19 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         fetcher: Fetcher::default(),
     });
     let keeper = Keeper { db: db.clone(), clock: clock.clone(), ids: ids.clone(), keys: stripe.clone() };
+    let erasing = privacy::Keeper { ledger: Ledger { db: db.clone(), clock: clock.clone(), ids: ids.clone() } };
     let nightly = Nightly { db: db.clone(), clock: clock.clone(), keys: stripe.clone(), patience: Patience::machine() };
-    let settings = Settings { secrets, limits, public_url: url, setup, stripe, sync: config.sync };
+    let settings = Settings { only, secrets, limits, public_url: url, setup, stripe, sync: config.sync };
     let mailer = Mailer::new(db.clone(), clock.clone(), ids.clone(), outbox);
     let mut service = Service::start(db, clock, ids, settings, listener);
-    service.send_mail(mailer);
-    service.beside(|stop| keeper.run(stop));
-    service.beside(|stop| nightly.run(stop));
-    if let Some(rates) = rates {
-        service.beside(|stop| async move { rates.run(stop).await });
+    if only != Some(Part::Http) {
+        service.send_mail(mailer);
+        service.beside(|stop| keeper.run(stop));
+        service.beside(|stop| erasing.run(stop));
+        service.beside(|stop| nightly.run(stop));
+        if let Some(rates) = rates {
+            service.beside(|stop| async move { rates.run(stop).await });
+        }
     }
     tracing::info!(%address, "serving");
     tokio::select! {
@@ -166,6 +191,23 @@ pub async fn run(config: &Config, _arguments: &Arguments) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Has the secrets in the database kept as the configuration says, and refuses to serve with some that nobody can read.
+async fn keep_secrets(db: &Db) -> Result<(), StoreError> {
+    let changed = webhook_secrets::keep_as(db, db.vault()).await?;
+    if changed > 0 {
+        tracing::info!(secrets = changed, "secrets in the database are encrypted under the first SECRETS_KEY now");
+    }
+    let mut tx = db.read().await?;
+    let stored = webhook_secrets::of_everybody(&mut tx).await?.len();
+    if db.vault().is_empty() && stored > 0 {
+        tracing::warn!(
+            "webhook secrets are kept in the database as they are: set SECRETS_KEY (`commission-bridge secrets new-key` \
+             makes one) to have them encrypted"
+        );
+    }
+    tx.rollback().await
 }
 
 /// SIGTERM or Ctrl-C, from the call on: whoever is told to stop while starting stops in order, too.

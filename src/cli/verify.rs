@@ -1,5 +1,7 @@
 //! `verify`: every decision rebuilt from the raw events and compared with the ledger.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Failure;
@@ -13,11 +15,17 @@ use crate::ledger::verify::Report;
 /// Rebuild every decision from the raw events and what people entered, and compare it with the ledger. Changes nothing;
 /// exit code 1 and a list where they differ.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  commission-bridge verify")]
+#[command(
+    after_help = "Events in archives are read from their files with --archive. Without it, what is kept of them is taken \
+    at its word, and said to be.\n\nExample:\n  commission-bridge verify"
+)]
 pub struct Arguments {
     /// The workspace
     #[arg(long, value_name = "KEY", default_value = super::context::DEFAULT_WORKSPACE)]
     workspace: String,
+    /// Read archived events from the files in this directory
+    #[arg(long, value_name = "DIR")]
+    archive: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -28,7 +36,8 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     let context = Context::open(config, &which).await?;
     context.catch_up().await?;
     let bar = progress(None, "customers verified");
-    let report = context.ledger().verify(context.workspace, |done| bar.set_position(done)).await?;
+    let progress = |done| bar.set_position(done);
+    let report = context.ledger().verify_with(context.workspace, arguments.archive.as_deref(), progress).await?;
     bar.finish_and_clear();
     print(&report, arguments.json)?;
     if report.is_clean() { Ok(()) } else { Err(Failure::Answered) }
@@ -49,6 +58,7 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
                 "recorded": report.events,
                 "ignored": report.ignored,
                 "failed": report.failed,
+                "archived": report.archived,
             },
             "different": report.different,
             "differences": report.differences,
@@ -67,6 +77,7 @@ pub fn print(report: &Report, json: bool) -> Result<(), Failure> {
         (report.pending, "event", "not read yet"),
         (report.failed, "event", "not readable (see events list --status failed)"),
         (report.ignored, "event", "ignored (see events list --status ignored)"),
+        (report.archived, "event", "in archives that were not read, and not proven (verify --archive DIR proves them)"),
     ] {
         if count > 0 {
             outln!("  {}: {what}", many(count, noun));

@@ -459,7 +459,7 @@ fn refuses(context: Context<'_>, payment: &Payment, partner: &str, terms: &Progr
 pub fn is_self_referral(context: Context<'_>, payment: &Payment, partner: &str, terms: &ProgramTerms) -> bool {
     let email_of = |partner: &Partner| partner.email.at(payment.paid_at).cloned().flatten();
     let Some(email) = context.terms.partners.get(partner).and_then(email_of) else { return false };
-    let is_theirs = |known: &str| alike(known, &email, terms.self_referral_match);
+    let is_theirs = |known: &str| alike(known, &email, terms.self_referral_match, context.terms.pseudonyms.as_ref());
     if !payment.emails.is_empty() {
         return payment.emails.iter().any(|known| is_theirs(known));
     }

@@ -1,5 +1,6 @@
 //! When two e-mail addresses are taken for the same person's, or the same house's.
 
+use super::pseudonym::{self, Pseudonyms, is_pseudonym};
 use super::terms::EmailMatch;
 
 /// Hosts where anybody gets an address: people who share one have nothing else in common.
@@ -20,8 +21,12 @@ const PUBLIC: &str = "126.com 139.com 163.com 189.cn aim.com aliyun.com aol.com 
 /// Public hosts that are the same under many countries' endings: `yahoo.co.uk`, `hotmail.fr`.
 const FAMILIES: [&str; 7] = ["gmx", "hotmail", "live", "outlook", "rocketmail", "yahoo", "yandex"];
 
-/// Whether `a` and `b` are alike. Both may be in any case, with white space around.
-pub fn alike(a: &str, b: &str, how: EmailMatch) -> bool {
+/// Whether `a` and `b` are alike. Both may be in any case, with white space around. Where one was erased, `pseudonyms`
+/// makes the other comparable.
+pub fn alike(a: &str, b: &str, how: EmailMatch, pseudonyms: Option<&Pseudonyms>) -> bool {
+    if is_pseudonym(a) || is_pseudonym(b) {
+        return pseudonyms.map_or_else(|| pseudonym::alike(a, b, how), |known| known.alike(a, b, how));
+    }
     let (a, b) = (plain(a), plain(b));
     if a.is_empty() || b.is_empty() {
         return false;
@@ -42,7 +47,7 @@ pub fn plain(email: &str) -> String {
 }
 
 /// The mailbox that a plain address leads to: without its `+tag`; at Google without dots, under one host.
-fn mailbox(plain: &str) -> String {
+pub(super) fn mailbox(plain: &str) -> String {
     let Some((name, host)) = plain.rsplit_once('@') else { return plain.to_owned() };
     let name = match name.split_once('+') {
         Some((name, _)) if !name.is_empty() => name,
@@ -54,11 +59,11 @@ fn mailbox(plain: &str) -> String {
     }
 }
 
-fn host(mailbox: &str) -> Option<&str> {
+pub(super) fn host(mailbox: &str) -> Option<&str> {
     mailbox.rsplit_once('@').map(|(_, host)| host).filter(|host| !host.is_empty())
 }
 
-fn is_public(host: &str) -> bool {
+pub(super) fn is_public(host: &str) -> bool {
     let is_family = || {
         let Some((name, ending)) = host.split_once('.') else { return false };
         // `com`, `de`, `co.uk`, `com.br`.
@@ -97,7 +102,7 @@ mod tests {
         ] {
             for how in [Email, Normalized, Domain] {
                 let expected = strictest.is_some_and(|strictest| strictest <= how);
-                assert_eq!(alike(a, b, how), expected, "{a:?} and {b:?} by {how:?}");
+                assert_eq!(alike(a, b, how, None), expected, "{a:?} and {b:?} by {how:?}");
             }
         }
     }
@@ -106,12 +111,12 @@ mod tests {
         /// A looser match never separates what a stricter one holds together, and nobody is unlike themselves.
         #[test]
         fn looser_is_never_stricter(a in "[ab.+]{1,4}@(gmail|googlemail|acme)[.]com", b in "[ab.+]{1,4}@(gmail|acme)[.]com") {
-            prop_assert!(alike(&a, &a.to_uppercase(), EmailMatch::Email));
+            prop_assert!(alike(&a, &a.to_uppercase(), EmailMatch::Email, None));
             for (strict, loose) in
                 [(EmailMatch::Email, EmailMatch::Normalized), (EmailMatch::Normalized, EmailMatch::Domain)]
             {
-                prop_assert!(!alike(&a, &b, strict) || alike(&a, &b, loose));
-                prop_assert_eq!(alike(&a, &b, loose), alike(&b, &a, loose));
+                prop_assert!(!alike(&a, &b, strict, None) || alike(&a, &b, loose, None));
+                prop_assert_eq!(alike(&a, &b, loose, None), alike(&b, &a, loose, None));
             }
         }
     }

@@ -8,7 +8,7 @@ use super::facts::{EventFacts, Fact, Metadata};
 use super::terms::{Change, MetadataField, Settings, Terms};
 
 /// Values that scripts and sloppy integrations send instead of a customer key. They are no keys.
-const PLACEHOLDERS: [&str; 22] = [
+const PLACEHOLDERS: [&str; 23] = [
     "test",
     "null",
     "undefined",
@@ -31,6 +31,7 @@ const PLACEHOLDERS: [&str; 22] = [
     "todo",
     "guest",
     "anonymous",
+    super::pseudonym::ERASED,
 ];
 
 /// What one metadata entry means.
@@ -69,6 +70,13 @@ pub fn meanings(metadata: &Metadata, settings: &Settings) -> Vec<Meaning> {
         found.push(Meaning { field, value });
     }
     found
+}
+
+/// Whether metadata under this key means something, by the settings of any time.
+pub fn is_known_key(key: &str, terms: &Terms) -> bool {
+    let known = Metadata::from([(key.to_owned(), "x".to_owned())]);
+    !meanings(&known, &Settings::default()).is_empty()
+        || terms.settings.values().any(|settings| !meanings(&known, settings).is_empty())
 }
 
 /// The first value of `field` in `metadata`.
@@ -228,7 +236,7 @@ pub fn wakes(change: &Change, before: &Terms) -> Wakes {
         | Change::Override { .. }
         | Change::PartnerRecruiter { .. }
         | Change::PartnerGroup { .. } => Wakes::Everyone,
-        Change::ProgramName { .. } | Change::Group { .. } => Wakes::Nobody,
+        Change::ProgramName { .. } | Change::Group { .. } | Change::Erasure { .. } => Wakes::Nobody,
         Change::Partner { partner, profile } => match before.partners.get(partner) {
             None => Wakes::Clues(vec![format!("partner_key:{partner}")]),
             Some(known) if known.profile.email != profile.email => Wakes::Everyone,

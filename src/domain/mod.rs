@@ -25,6 +25,7 @@ pub mod money;
 pub mod mrr;
 pub mod netting;
 pub mod pricing;
+pub mod pseudonym;
 pub mod reconcile;
 pub mod second_level;
 pub mod standing;

@@ -102,6 +102,13 @@ impl Fetcher {
         for _ in 0..=REDIRECTS {
             match self.ask(&url).await? {
                 Answer::File(bytes) => return Ok(bytes),
+                // An answer may not send us to whoever is inside the network.
+                Answer::Elsewhere(next) if url.host() != next.host() => {
+                    return Err(FetchError::Unreachable {
+                        host: host(&url),
+                        why: "it points to another server; set FX_URL to where the file is now".to_owned(),
+                    });
+                }
                 Answer::Elsewhere(next) if url.scheme() == "https" && next.scheme() != "https" => {
                     return Err(FetchError::Unreachable {
                         host: host(&url),

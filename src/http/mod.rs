@@ -4,33 +4,36 @@ pub mod auth;
 
 mod body;
 mod guard;
+mod headers;
 mod health;
+mod metrics;
 mod onboard;
 mod openapi;
 mod problem;
 mod query;
+mod serving;
 mod setup;
 mod tracking;
 mod v1;
 mod webhook;
 
-use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, Request};
+use axum::http::{HeaderMap, HeaderName, Request};
 use axum::middleware;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 
 pub use guard::Limits;
+pub use metrics::Counters;
 pub use openapi::document;
 pub use problem::Problem;
+pub use serving::{Bounds, serve};
 pub use setup::Setup;
 
 pub use crate::store::workspaces::DEFAULT_WORKSPACE;
@@ -52,11 +55,24 @@ use crate::stripe_api::{Api, Keys};
 pub const BODY_LIMIT: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// The bodies of webhooks that are read and not yet on disk, in KiB, all together: 32 MiB, some ten thousand events.
+const BODIES_AT_ONCE: usize = 32 * 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the handlers share.
+/// What the handlers share. Cheap to clone, which happens with every request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// See [`App`].
+pub struct Shared {
     /// The database.
     pub db: Db,
     /// The way in for events.
@@ -74,7 +90,7 @@ pub struct App {
     /// Where this service is reached from outside, without a slash at the end.
     pub public_url: Arc<str>,
     /// What happened so far.
-    pub counters: Arc<Counters>,
+    pub counters: Counters,
     /// The ways to Stripe.
     pub stripe: Keys,
     /// Whoever settles listens here.
@@ -86,11 +102,25 @@ pub struct App {
     simulating: Arc<Semaphore>,
     endpoints: webhook::Endpoints,
     ways: tracking::Ways,
+    only: Option<Part>,
+    /// Room for webhooks' bodies, in KiB: memory does not grow with how many come at once.
+    bodies: Arc<Semaphore>,
+}
+
+/// Which half of the service a process is, where they are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Webhooks, API, pages: takes in and answers
+    Http,
+    /// Records, settles, fetches, pays, sends; answers only /healthz, /readyz and /metrics
+    Worker,
 }
 
 /// How a service is set up.
 #[derive(Clone, Default)]
 pub struct Settings {
+    /// The half that it is; both when `None`.
+    pub only: Option<Part>,
     /// Signing secrets of workspace `default`, comma-separated; may be empty.
     pub secrets: Secret,
     /// How often a key may ask.
@@ -105,19 +135,6 @@ pub struct Settings {
     pub sync: bool,
 }
 
-/// Counts since the start, for `/metrics`.
-#[derive(Debug, Default)]
-pub struct Counters {
-    stored: AtomicU64,
-    duplicate: AtomicU64,
-    ignored: AtomicU64,
-    bad_signature: AtomicU64,
-    refused: AtomicU64,
-    unavailable: AtomicU64,
-    clicks_stored: AtomicU64,
-    clicks_lost: AtomicU64,
-}
-
 impl App {
     /// Puts the parts together. `wake` is told when customers may be due.
     pub fn new(
@@ -128,7 +145,7 @@ impl App {
         ids: Ids,
         wake: Arc<Notify>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             db,
             inbox,
             clicks,
@@ -137,7 +154,7 @@ impl App {
             ids,
             limits: settings.limits,
             public_url: settings.public_url.trim_end_matches('/').into(),
-            counters: Arc::default(),
+            counters: Counters::default(),
             stripe: settings.stripe,
             wake,
             known_keys: guard::KnownKeys::default(),
@@ -145,7 +162,9 @@ impl App {
             simulating: Arc::new(Semaphore::new(1)),
             endpoints: webhook::Endpoints::default(),
             ways: tracking::Ways::default(),
-        }
+            only: settings.only,
+            bodies: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
+        }))
     }
 
     /// The ledger on this database.
@@ -203,8 +222,35 @@ impl App {
         self.wake.notify_one();
     }
 
-    /// Every route.
+    /// Whether webhooks are for this process.
+    fn takes_in(&self) -> bool {
+        self.only != Some(Part::Worker)
+    }
+
+    /// What watches the service.
+    fn watching() -> Router<Self> {
+        Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(metrics::metrics))
+    }
+
+    /// Every route of a part; all where there are no parts.
     pub fn router(self) -> Router {
+        let routes = if self.takes_in() { self.routes() } else { Router::new() };
+        routes
+            .merge(Self::watching())
+            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
+            .fallback(|| async { Problem::not_found("there is nothing at this address") })
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(self.clone(), headers::harden))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
+            .with_state(self)
+    }
+
+    fn routes(&self) -> Router<Self> {
         let (api, _) = v1::routes().split_for_parts();
         let (webhooks, _) = v1::webhooks().split_for_parts();
         let (tracking, _) = tracking::routes().split_for_parts();
@@ -216,15 +262,6 @@ impl App {
             .merge(openapi::pages())
             .merge(onboard::routes())
             .route("/setup/{token}", get(setup::ask).post(setup::make))
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
-            .route("/metrics", get(health::metrics))
-            .fallback(|| async { Problem::not_found("there is nothing at this address") })
-            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
-            .with_state(self)
     }
 }
 
@@ -238,28 +275,15 @@ impl MakeRequestId for NewRequestId {
     }
 }
 
+/// The id under which a request is logged and answered.
+fn request_id(headers: &HeaderMap) -> &str {
+    headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
 /// A fault of the bridge ends one request, not the service.
 #[allow(clippy::needless_pass_by_value)] // as the layer hands it over
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = said.unwrap_or("no more is known"), "a fault of the bridge itself ended a request");
     axum::response::IntoResponse::into_response(Problem::internal())
-}
-
-impl Counters {
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Serves until `shutdown` resolves; requests under way are finished.
-///
-/// # Errors
-/// What the system says of the socket.
-pub async fn serve(
-    app: App,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, app.router()).with_graceful_shutdown(shutdown).await
 }

@@ -9,9 +9,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::read;
-use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem};
+use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem, request_id};
 use crate::intake::{Incoming, SubmitError};
 use crate::store::events::Source;
 use crate::store::{StoreError, WorkspaceId, webhook_secrets, workspaces};
@@ -29,6 +31,10 @@ pub(super) struct Received {
 
 /// For so long what was looked up about a workspace's endpoint is taken for true: a new secret counts that soon.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// Stripe waits a little longer for an answer. An event that is stored later all the same is a duplicate when it is sent
+/// again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
 /// A workspace's endpoint.
 pub(super) struct Endpoint {
@@ -63,9 +69,9 @@ impl Endpoints {
 async fn look_up(app: &App, key: &str) -> Result<Option<Endpoint>, StoreError> {
     let mut tx = app.db.read().await?;
     let Some(workspace) = workspaces::find(&mut tx, key).await? else { return Ok(None) };
-    let stored = webhook_secrets::all(&mut tx, workspace, app.clock.now()).await?;
+    let stored = webhook_secrets::signing(&mut tx, workspace, app.clock.now()).await?;
     tx.rollback().await?;
-    let mut secrets: Vec<&str> = stored.iter().map(|stored| stored.secret.as_str()).collect();
+    let mut secrets: Vec<&str> = stored.iter().map(String::as_str).collect();
     // What the environment says is the first workspace's.
     if key == DEFAULT_WORKSPACE {
         secrets.extend(app.secrets.reveal().split(','));
@@ -100,16 +106,30 @@ pub(super) async fn receive(
     }
 }
 
-async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> Result<&'static str, Problem> {
+/// Takes an event in: what to answer once it is on disk.
+///
+/// # Errors
+/// What was wrong; nothing is stored then.
+pub(super) async fn accept(
+    app: &App,
+    workspace: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<&'static str, Problem> {
+    let _measured = app.counters.webhook_seconds.start_timer();
+    let _room = room(app, &body)?;
     let body = read(body, BODY_LIMIT).await.inspect_err(|_| Counters::count(&app.counters.refused))?;
     let endpoint = match app.endpoints.find(app, workspace).await {
         Ok(Some(endpoint)) => endpoint,
         Ok(None) => return Err(Problem::not_found(format!("there is no workspace {workspace:?}"))),
-        Err(error) => return Err(unavailable(app, &error)),
+        Err(error) => return Err(unavailable(app, headers, &error)),
     };
     verify(app, &endpoint.secrets, headers, &body)?;
     let incoming = Incoming { workspace: endpoint.workspace, source: Source::Webhook, body: &body };
-    match app.inbox.submit(incoming).await {
+    let Ok(submitted) = tokio::time::timeout(ANSWER_WITHIN, app.inbox.submit(incoming)).await else {
+        return Err(unavailable(app, headers, &"the database takes too long"));
+    };
+    match submitted {
         Ok(accepted) if accepted.duplicate => {
             Counters::count(&app.counters.duplicate);
             Ok(r#"{"received":true,"status":"duplicate"}"#)
@@ -126,8 +146,21 @@ async fn accept(app: &App, workspace: &str, headers: &HeaderMap, body: Body) -> 
             Counters::count(&app.counters.refused);
             Err(Problem::bad_request("not_an_event", format!("the body is no Stripe event: {error}")))
         }
-        Err(error) => Err(unavailable(app, &error)),
+        Err(SubmitError::Overloaded) => Err(overloaded(app)),
+        Err(error) => Err(unavailable(app, headers, &error)),
     }
+}
+
+/// Room in memory for a body, before it is read: what does not fit is sent again later, by Stripe.
+fn room(app: &App, body: &Body) -> Result<OwnedSemaphorePermit, Problem> {
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(BODY_LIMIT);
+    let kib = u32::try_from(size.min(BODY_LIMIT).div_ceil(1024)).unwrap_or(u32::MAX);
+    app.bodies.clone().try_acquire_many_owned(kib.max(1)).map_err(|_| overloaded(app))
+}
+
+fn overloaded(app: &App) -> Problem {
+    Counters::count(&app.counters.overloaded);
+    Problem::overloaded()
 }
 
 fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
@@ -142,13 +175,13 @@ fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Res
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     secrets.verify(header, body, app.clock.now()).map_err(|error| {
         Counters::count(&app.counters.bad_signature);
-        tracing::warn!(%error, "a webhook was refused: its signature is not Stripe's");
+        tracing::warn!(%error, request = request_id(headers), "a webhook was refused: its signature is not Stripe's");
         Problem::bad_request("bad_signature", error.to_string())
     })
 }
 
-fn unavailable(app: &App, error: &dyn std::fmt::Display) -> Problem {
+fn unavailable(app: &App, headers: &HeaderMap, error: &dyn std::fmt::Display) -> Problem {
     Counters::count(&app.counters.unavailable);
-    tracing::error!(%error, "a webhook could not be stored and was not acknowledged");
+    tracing::error!(%error, request = request_id(headers), "a webhook could not be stored and was not acknowledged");
     Problem::unavailable("not_stored", "the event could not be stored; send it again")
 }

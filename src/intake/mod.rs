@@ -28,8 +28,9 @@ use crate::store::events::{NewEvent, Source};
 use crate::store::{Db, Mode, StoreError, Tx, Urgency, WorkspaceId};
 use crate::stripe::{EnvelopeError, IgnoredReason, envelope, is_understood};
 
-/// How many may wait for the writer before those who come have to wait in front of the queue.
-const QUEUE: usize = 1024;
+/// How many may wait for the writer; who comes beyond them is sent away, so that memory does not grow with the rush.
+/// It is more than a second's worth for the writer.
+const QUEUE: usize = 16 * 1024;
 
 /// Why an event is ignored that names an account which is not the workspace's.
 pub const ACCOUNT_MISMATCH: &str = "account_mismatch";
@@ -65,6 +66,9 @@ pub enum SubmitError {
     /// The database is down, full or busy: whoever brought it should bring it again.
     #[error("the event could not be stored: {0}")]
     Unavailable(Arc<StoreError>),
+    /// More events wait for the writer than can be kept: this one should come again in a moment.
+    #[error("more events come in than can be stored")]
+    Overloaded,
     /// The service is going down.
     #[error("the service is going down and takes no more events")]
     Closed,
@@ -139,7 +143,10 @@ impl Inbox {
         let (event, account) = self.prepare(&incoming)?;
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { event, account, answer };
-        self.queue.send(waiting).await.map_err(|_| SubmitError::Closed)?;
+        self.queue.try_send(waiting).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Closed,
+        })?;
         answered.await.map_err(|_| SubmitError::Closed)?
     }
 

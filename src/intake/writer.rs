@@ -102,16 +102,7 @@ pub(super) async fn insert(
             }
         }
     }
-    let new = events::insert(tx, rows).await?;
-    // The same event twice in one group: the first is the new one.
-    let mut seen = HashSet::new();
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let key = (row.workspace.0, row.id.clone(), row.shape);
-            new.contains(&key) && seen.insert(key)
-        })
-        .collect())
+    events::insert(tx, rows).await
 }
 
 fn answer_all(rows: Vec<NewEvent>, fresh: Vec<bool>, answers: Vec<Answer>) {

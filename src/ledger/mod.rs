@@ -2,6 +2,7 @@
 //! what differs, [`resettle`] wakes the customers that a change concerns, [`verify`] proves that it was all done right.
 
 mod asking;
+pub mod erase;
 pub mod lacking;
 mod link;
 pub mod loose;

@@ -18,23 +18,23 @@ use crate::store::events::{self, Outcome, Place, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{
-    Mode, StoreError, Tx, WorkspaceId, asked, customers, facts, lookups, payments, prices, refs, resettle,
+    Mode, StoreError, Tx, WorkspaceId, asked, customers, erasures, facts, lookups, payments, prices, refs, resettle,
 };
 use crate::stripe::{OF_CONNECTED_ACCOUNTS, Reading, envelope, read};
 
 /// How many events share a transaction.
-pub const BATCH: i64 = 256;
+pub const BATCH: i64 = 512;
 
 /// An event that was read.
-struct Read {
-    event_id: String,
-    shape: i64,
-    mode: Mode,
+pub(super) struct Read {
+    pub(super) event_id: String,
+    pub(super) shape: i64,
+    pub(super) mode: Mode,
     received: Time,
     what: What,
 }
 
-enum What {
+pub(super) enum What {
     Facts(Found),
     Ignored(&'static str),
     Failed(String),
@@ -135,7 +135,7 @@ impl Recorder<'_> {
         let version = lock(&mut tx, workspace, RECORDER).await?;
         let terms = ledger.db.terms(&mut tx, workspace).await?;
         let is_current = |batch: &Batch| batch.version == version && batch.terms.seq == terms.seq;
-        let batch = match ahead.filter(is_current).filter(|batch| !batch.read.is_empty()) {
+        let mut batch = match ahead.filter(is_current).filter(|batch| !batch.read.is_empty()) {
             Some(batch) => batch,
             None => read_batch(&mut tx, workspace, None, limit, version, terms, failure).await?,
         };
@@ -145,6 +145,7 @@ impl Recorder<'_> {
         if limit == BATCH {
             self.read_ahead(&batch);
         }
+        let rewritten = ledger.erase_read(&mut tx, workspace, &mut batch.read, &batch.terms).await?;
         let read = &batch.read;
         let items: Vec<Item<'_>> = read.iter().filter_map(Read::item).collect();
         let asked: BTreeSet<(Mode, &str)> =
@@ -153,6 +154,7 @@ impl Recorder<'_> {
         let links = link(&items, &owners, &ledger.ids);
         let mut tx = ledger.db.upgrade(tx).await?;
         used(&mut tx, workspace, RECORDER, version).await?;
+        events::rewrite(&mut tx, workspace, &rewritten).await?;
         ledger.keep_links(&mut tx, workspace, &links, now).await?;
         keep_facts(&mut tx, workspace, read, &links).await?;
         ledger.learn_promotion_codes(&mut tx, workspace, read).await?;
@@ -271,6 +273,9 @@ impl Ledger {
         refs::give_shared_keys(tx, workspace, &pairs).await?;
         facts::give(tx, workspace, &pairs).await?;
         payments::give(tx, workspace, &pairs).await?;
+        if terms.has_erasures {
+            erasures::give(tx, workspace, &pairs).await?;
+        }
         customers::remove(tx, workspace, &losers).await
     }
 
@@ -413,11 +418,16 @@ impl Found {
 }
 
 impl Read {
-    fn found(&self) -> Option<&Found> {
+    /// The same event says something else, about the same.
+    pub(super) fn replace(&mut self, found: Found) {
+        self.what = What::Facts(found);
+    }
+
+    pub(super) fn found(&self) -> Option<&Found> {
         if let What::Facts(found) = &self.what { Some(found) } else { None }
     }
 
-    fn item(&self) -> Option<Item<'_>> {
+    pub(super) fn item(&self) -> Option<Item<'_>> {
         self.found().map(|found| found.item(self.mode))
     }
 

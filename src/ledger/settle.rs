@@ -57,6 +57,15 @@ pub(super) struct Decided {
     pub asked: bool,
 }
 
+/// How soon customers with very long histories are settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Whenever they are due: somebody waits for it.
+    AtOnce,
+    /// They rest in between, for work goes on all the time.
+    Lasting,
+}
+
 /// When the writer is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
@@ -71,14 +80,14 @@ impl Ledger {
     ///
     /// A customer that cannot be settled is tried alone, then set aside with its error; it stops nobody else.
     pub async fn settle(&self, workspace: WorkspaceId) -> Result<Done, StoreError> {
-        self.settle_due_by(workspace, self.clock.now()).await
+        self.settle_due_by(workspace, self.clock.now(), Pace::AtOnce).await
     }
 
     /// Settles those that were due by some moment: while events pour in, it saves work to let a customer's collect.
-    pub async fn settle_due_by(&self, workspace: WorkspaceId, by: Time) -> Result<Done, StoreError> {
-        match self.settle_some(workspace, by, BATCH, Hold::ToWrite).await {
+    pub async fn settle_due_by(&self, workspace: WorkspaceId, by: Time, pace: Pace) -> Result<Done, StoreError> {
+        match self.settle_some(workspace, (by, pace), BATCH, Hold::ToWrite).await {
             Ok(done) if done.settled + done.parked == 0 && done.due > 0 => {
-                self.settle_some(workspace, by, BATCH, Hold::Throughout).await
+                self.settle_some(workspace, (by, pace), BATCH, Hold::Throughout).await
             }
             Err(error) if error.is_refusal() => {
                 tracing::warn!(%error, "a batch of customers was refused; settling them one by one");
@@ -91,7 +100,7 @@ impl Ledger {
     async fn settle_one_by_one(&self, workspace: WorkspaceId, by: Time) -> Result<Done, StoreError> {
         let mut sum = Done::default();
         for _ in 0..BATCH {
-            let done = match self.settle_some(workspace, by, 1, Hold::Throughout).await {
+            let done = match self.settle_some(workspace, (by, Pace::AtOnce), 1, Hold::Throughout).await {
                 Err(error) if error.is_refusal() => self.park_first(workspace, by, &error).await?,
                 other => other?,
             };
@@ -124,12 +133,21 @@ impl Ledger {
         self.settle_these(workspace, tx, due).await.map(drop)
     }
 
-    async fn settle_some(&self, workspace: WorkspaceId, by: Time, limit: i64, hold: Hold) -> Result<Done, StoreError> {
+    async fn settle_some(
+        &self,
+        workspace: WorkspaceId,
+        (by, pace): (Time, Pace),
+        limit: i64,
+        hold: Hold,
+    ) -> Result<Done, StoreError> {
         let mut tx = match hold {
             Hold::ToWrite => self.db.read_to_write().await?,
             Hold::Throughout => self.db.write(Urgency::Background).await?,
         };
-        let due = customers::due(&mut tx, workspace, by, limit).await?;
+        let mut due = customers::due(&mut tx, workspace, by, limit).await?;
+        if pace == Pace::Lasting {
+            due = customers::awake(&tx, workspace, due, self.clock.now());
+        }
         self.settle_these(workspace, tx, due).await
     }
 
@@ -141,6 +159,10 @@ impl Ledger {
         }
         let terms = self.db.terms(&mut tx, workspace).await?;
         let cases = load_cases(&mut tx, workspace, due).await?;
+        for case in &cases {
+            let events = case.events.as_ref().map_or(0, Vec::len);
+            customers::note_length(&tx, workspace, &case.customer.customer_id, events, now);
+        }
         // Read before what it counts the changes of.
         let tiers_version =
             if terms.tiered.is_empty() { None } else { Some(tiers::version(&mut tx, workspace).await?) };

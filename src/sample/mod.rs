@@ -73,6 +73,7 @@
 //! ```
 
 pub mod books;
+pub mod dress;
 pub mod event;
 pub mod merchant;
 pub mod program;

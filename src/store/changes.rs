@@ -8,7 +8,7 @@ use super::resettle::Whom;
 use super::rows::Column::{Int, Text};
 use super::rows::Rows;
 use super::workspaces::{CHANGES, RECORDER, lock, name_account, used};
-use super::{StoreError, Tx, WorkspaceId, customers, from_micros, lookups, micros, refs, resettle};
+use super::{StoreError, Tx, WorkspaceId, customers, erasures, from_micros, lookups, micros, refs, resettle};
 use crate::domain::Time;
 use crate::domain::evidence::{Wakes, wakes};
 use crate::domain::terms::{Change, Entered, Terms};
@@ -41,7 +41,7 @@ impl Entering<'_> {
 /// Takes the log's lock until the transaction ends and gives the terms as they are: what a change is checked against.
 pub async fn terms_for_change(tx: &mut Tx, workspace: WorkspaceId) -> Result<Terms, StoreError> {
     hold(tx, workspace).await?;
-    Ok(Terms::from_log(since(tx, workspace, 0).await?))
+    folded(tx, workspace).await
 }
 
 /// Takes the log's lock until the transaction ends.
@@ -101,6 +101,15 @@ pub async fn append(
     Ok(rows.len())
 }
 
+/// The terms as the whole log says.
+async fn folded(tx: &mut Tx, workspace: WorkspaceId) -> Result<Terms, StoreError> {
+    let mut terms = Terms::from_log(since(tx, workspace, 0).await?);
+    if terms.has_erasures {
+        terms.pseudonyms = erasures::pseudonyms(tx, workspace).await?;
+    }
+    Ok(terms)
+}
+
 /// The log after `seq`, in order.
 pub async fn since(tx: &mut Tx, workspace: WorkspaceId, seq: i64) -> Result<Vec<Entered>, StoreError> {
     let rows: Vec<(i64, i64, String, String)> = on!(tx, conn => {
@@ -139,9 +148,14 @@ impl TermsCache {
         if tail.is_empty() {
             return Ok(terms);
         }
-        let newer = Arc::make_mut(&mut terms);
-        for entered in tail {
-            newer.enter(entered);
+        if tail.iter().any(|entered| matches!(entered.change, Change::Erasure { .. })) {
+            // What was known before it is no longer what the log says.
+            terms = Arc::new(folded(tx, workspace).await?);
+        } else {
+            let newer = Arc::make_mut(&mut terms);
+            for entered in tail {
+                newer.enter(entered);
+            }
         }
         let mut cache = self.locked();
         let kept = cache.entry(workspace).or_default();

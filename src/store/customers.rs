@@ -134,6 +134,16 @@ pub async fn due(tx: &mut Tx, workspace: WorkspaceId, now: Time, limit: i64) -> 
     }))
 }
 
+/// Leaves out those who rest since they were settled last: they stay due.
+pub fn awake(tx: &Tx, workspace: WorkspaceId, due: Vec<Customer>, now: Time) -> Vec<Customer> {
+    due.into_iter().filter(|customer| !tx.resting.has(workspace, &customer.customer_id, now)).collect()
+}
+
+/// Says that a customer with so many events is settled now: a very long history rests for a while.
+pub fn note_length(tx: &Tx, workspace: WorkspaceId, customer_id: &str, events: usize, now: Time) {
+    tx.resting.note(workspace, customer_id, events, now);
+}
+
 /// One customer, if it is due and nobody else holds it.
 pub async fn due_one(tx: &mut Tx, workspace: WorkspaceId, id: &str, now: Time) -> Result<Vec<Customer>, StoreError> {
     let text = match tx.engine() {

@@ -5,18 +5,26 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Executor as _, PgPool, SqlitePool};
-use tokio::sync::Mutex;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
+use super::months::{Known, RemovedMonth};
+use super::resting::Resting;
 use super::tx::Inner;
+use super::vault::Vault;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
+use crate::domain::calendar::Month;
 use crate::domain::terms::Terms;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -25,6 +33,9 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// How long anybody waits for a lock or a connection before the answer is "busy".
 const PATIENCE: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(1);
+/// How long a new schema waits for who holds its tables, and between two tries.
+const HELD_PATIENCE: Duration = Duration::from_mins(2);
+const HELD_PAUSE: Duration = Duration::from_millis(500);
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 12;
 /// Bulk statements come in a handful of sizes each, all of which stay prepared.
@@ -47,6 +58,19 @@ pub enum Engine {
     Postgres,
 }
 
+/// How busy the connections of a pool are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// `writer`, `readers`, or `all`.
+    pub name: &'static str,
+    /// In use.
+    pub used: u32,
+    /// Open and idle.
+    pub idle: u32,
+    /// How many there may be.
+    pub most: u32,
+}
+
 /// What came since this process began.
 #[derive(Debug, Default)]
 struct Grown {
@@ -62,8 +86,11 @@ pub struct Db {
     terms: TermsCache,
     /// Events recorded by this process.
     grown: Arc<Grown>,
+    known: Arc<Known>,
+    resting: Arc<Resting>,
     /// See [`Tx::shard`].
     shard: i64,
+    vault: Arc<Vault>,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +134,13 @@ pub enum OpenError {
          Install that release or a later one; nothing was changed"
     )]
     Newer(i64),
+    /// Somebody would not let go of a table.
+    #[error(
+        "cannot bring the database's schema up to date: for two minutes somebody held a table that it changes. Look for \
+         long transactions (SELECT * FROM pg_stat_activity WHERE xact_start < now() - interval '1 minute'), end them, and \
+         start again; nothing was changed"
+    )]
+    Held,
     /// The schema could not be brought up to date.
     #[error("cannot bring the database's schema up to date: {0}. Nothing was acknowledged; restore a backup or ask")]
     Migrate(#[source] MigrateError),
@@ -129,7 +163,32 @@ impl Db {
             return Err(OpenError::Url(url.split("://").next().unwrap_or_default().to_owned()));
         };
         let shard = shard(&pools);
-        Ok(Self { pools, background: Arc::default(), terms: TermsCache::default(), grown: Arc::default(), shard })
+        let known = Known::new(match &pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres(pool) => Some(pool.clone()),
+        });
+        Ok(Self {
+            pools,
+            background: Arc::default(),
+            terms: TermsCache::default(),
+            grown: Arc::default(),
+            known,
+            resting: Arc::default(),
+            shard,
+            vault: Arc::default(),
+        })
+    }
+
+    /// The same database; secrets are kept as a vault keeps them.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        self.vault = Arc::new(vault);
+        self
+    }
+
+    /// How secrets are kept.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Whether what is committed survives a crash of the machine, setting by setting.
@@ -179,6 +238,21 @@ impl Db {
         })
     }
 
+    /// How busy the connections are, pool by pool.
+    pub fn connections(&self) -> Vec<Connections> {
+        let of = |name, size: u32, idle: usize, most| {
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Connections { name, used: size.saturating_sub(idle), idle, most }
+        };
+        match &self.pools {
+            Pools::Sqlite { writer, readers, .. } => vec![
+                of("writer", writer.size(), writer.num_idle(), 1),
+                of("readers", readers.size(), readers.num_idle(), READERS),
+            ],
+            Pools::Postgres(pool) => vec![of("all", pool.size(), pool.num_idle(), POSTGRES_CONNECTIONS)],
+        }
+    }
+
     /// How many bytes are free beside the database file; none where it is a server, which has its own disk.
     pub fn free_space(&self) -> Option<u64> {
         let Pools::Sqlite { file, .. } = &self.pools else { return None };
@@ -206,7 +280,7 @@ impl Db {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { inner, writes: false, shard: self.shard, turn: None })
+        Ok(self.open_tx(inner, false, None))
     }
 
     /// A transaction to write with.
@@ -218,14 +292,19 @@ impl Db {
                     Urgency::Background => Some(self.background.clone().lock_owned().await),
                 };
                 file.is_there()?;
-                let inner = Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?);
-                Ok(Tx { inner, writes: true, shard: self.shard, turn })
+                let inner = Inner::Sqlite(begin_to_write(writer).await?);
+                Ok(self.open_tx(inner, true, turn))
             }
             Pools::Postgres(pool) => {
                 let inner = Inner::Postgres(pool.begin().await?);
-                Ok(Tx { inner, writes: true, shard: self.shard, turn: None })
+                Ok(self.open_tx(inner, true, None))
             }
         }
+    }
+
+    fn open_tx(&self, inner: Inner, writes: bool, turn: Option<OwnedMutexGuard<()>>) -> Tx {
+        let (known, resting, vault) = (self.known.clone(), self.resting.clone(), self.vault.clone());
+        Tx { inner, writes, shard: self.shard, known, minutes: Vec::new(), resting, vault, turn }
     }
 
     /// A transaction for work that reads much, thinks, then writes: see [`Db::upgrade`].
@@ -256,25 +335,48 @@ impl Db {
     /// itself only after a minute, in which a hundred thousand events may come: it is asked to look at 500 and whenever
     /// there are eight times as many. Where it will not, work goes on, only slower.
     pub async fn grown_by(&self, events: usize) {
-        let tables = "ANALYZE events, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, \
-             balances";
+        let tables = || {
+            // Of the months, those that grow.
+            let mut tables = self.known.tables();
+            tables.push(
+                "event_ids, unread, unrecorded, customers, facts, refs, clues, payments, payment_refs, entries, balances"
+                    .to_owned(),
+            );
+            tables.join(", ")
+        };
         self.look_again(&self.grown.events, events, 500, tables).await;
     }
 
     /// The same of so many payouts that were made, each of which may hold a hundred entries.
     pub async fn grown_by_payouts(&self, payouts: usize) {
-        self.look_again(&self.grown.payouts, payouts, 50, "ANALYZE payouts, payout_entries, statements").await;
+        let tables = || "payouts, payout_entries, statements".to_owned();
+        self.look_again(&self.grown.payouts, payouts, 50, tables).await;
     }
 
-    async fn look_again(&self, grown: &AtomicUsize, rows: usize, first: usize, tables: &'static str) {
+    async fn look_again(&self, grown: &AtomicUsize, rows: usize, first: usize, tables: impl Fn() -> String) {
         let Pools::Postgres(pool) = &self.pools else { return };
         let before = grown.fetch_add(rows, Ordering::Relaxed);
         let mark = std::iter::successors(Some(first), |mark| mark.checked_mul(8)).find(|mark| *mark > before);
         if mark.is_some_and(|mark| before + rows >= mark)
-            && let Err(error) = sqlx::query(tables).execute(pool).await
+            && let Err(error) = sqlx::query(AssertSqlSafe(format!("ANALYZE {}", tables()))).execute(pool).await
         {
             tracing::warn!(%error, "PostgreSQL did not look at its tables; its plans may be slow until it does");
         }
+    }
+
+    /// Removes a month's table of raw events, where all that is in it was put into files: see [`RemovedMonth`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove_month(&self, month: Month) -> Result<RemovedMonth, StoreError> {
+        self.known.remove(month).await
+    }
+
+    /// A connection to read `SQLite` by; none where it is a server.
+    pub(super) async fn sqlite_reader(&self) -> Result<Option<PoolConnection<Sqlite>>, StoreError> {
+        let Pools::Sqlite { readers, file, .. } = &self.pools else { return Ok(None) };
+        file.is_there()?;
+        Ok(Some(readers.acquire().await?))
     }
 
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.
@@ -286,6 +388,18 @@ impl Db {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Begins on the one connection that writes. Where the disk is full, `SQLite` undoes a transaction by itself; the driver
+/// then still believes in it and would never begin another, so that its connection gives way to a new one.
+async fn begin_to_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    match writer.begin_with("BEGIN IMMEDIATE").await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            writer.begin_with("BEGIN IMMEDIATE").await
+        }
+        other => other,
     }
 }
 
@@ -351,7 +465,7 @@ async fn open_sqlite(url: &str, statements: LevelFilter) -> Result<Pools, OpenEr
         .pragma("wal_autocheckpoint", "4000");
     let writer =
         pool().max_connections(1).test_before_acquire(false).connect_with(writing).await.map_err(unreachable)?;
-    SQLITE_MIGRATIONS.run(&writer).await.map_err(migration)?;
+    migrate_sqlite(&writer).await?;
     let reading = options.read_only(true).pragma("cache_size", "-4096");
     let readers = pool().max_connections(READERS).connect_with(reading).await.map_err(unreachable)?;
     let file = File::at(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
@@ -385,8 +499,56 @@ async fn open_postgres(url: &str, statements: LevelFilter) -> Result<Pools, Open
         }
         Err(source) => return Err(OpenError::Unreachable { url: shown, source }),
     };
-    POSTGRES_MIGRATIONS.run(&pool).await.map_err(migration)?;
+    migrate_postgres(&options).await?;
     Ok(Pools::Postgres(pool))
+}
+
+/// Brings the schema up to date. Two processes that begin at the same moment both try; the one that comes second finds
+/// that it was done.
+async fn migrate_sqlite(writer: &SqlitePool) -> Result<(), OpenError> {
+    match SQLITE_MIGRATIONS.run(writer).await {
+        Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_)) => {
+            SQLITE_MIGRATIONS.run(writer).await.map_err(migration)
+        }
+        other => other.map_err(migration),
+    }
+}
+
+/// Brings the schema up to date beside whoever still uses it: a table that somebody holds is waited for a moment, then
+/// all is given up and tried anew. Whoever reads table after table is neither kept waiting for long nor thrown out by
+/// `PostgreSQL` because the two wait for each other, which it does after a second.
+async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let begun = Instant::now();
+    loop {
+        // Given up half-way, it would keep the migrations' own lock; a connection of its own takes that with it.
+        let mut connection = options.connect().await.map_err(|error| OpenError::Migrate(error.into()))?;
+        let tried = async {
+            connection.execute("SET lock_timeout = '500ms'").await?;
+            POSTGRES_MIGRATIONS.run(&mut connection).await
+        };
+        let tried = tried.await;
+        let _ = connection.close().await;
+        match tried {
+            Err(error) if is_held(&error) && begun.elapsed() < HELD_PATIENCE => {
+                tracing::warn!("somebody holds a table that the new schema changes; trying again");
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            Err(error) if is_held(&error) => return Err(OpenError::Held),
+            other => return other.map_err(migration),
+        }
+    }
+}
+
+/// Whether a lock was not to be had in time, or two waited for each other.
+fn is_held(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else { return false };
+    let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "55P03" || code == "40P01")
+}
+
+/// Which schema a file has.
+pub(super) async fn sqlite_schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await
 }
 
 fn migration(error: MigrateError) -> OpenError {

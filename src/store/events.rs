@@ -1,19 +1,24 @@
 //! Raw events: kept as received, with what became of them.
 
-use std::collections::HashSet;
-
 use sqlx::FromRow;
 
-use super::rows::Column::{Bytes, Int, Text};
-use super::rows::{Cell, Column, Rows};
+use super::rows::Column::{Int, Text};
+use super::rows::Rows;
 use super::{Engine, Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
+use found::{BODY, at_places};
 
+mod erasing;
+mod found;
+mod insert;
 mod lines;
-
 mod replay;
+pub mod shelf;
 
+pub use erasing::{Rewritten, of_type, rewrite, unrecorded_page};
+pub use found::{Located, absent_page, by_keys, fetched_of, known, locate, present};
+pub use insert::insert;
 pub use lines::{
     EventLine, Received, Wanted, about_nobody, counts, list, listed_as_unrecorded, of_id, place, recorded_page,
 };
@@ -116,89 +121,6 @@ pub struct NewEvent {
     pub codec: i64,
 }
 
-const NEW: &[(&str, Column)] = &[
-    ("workspace_id", Int),
-    ("event_id", Text),
-    ("shape", Int),
-    ("mode", Int),
-    ("type", Text),
-    ("created_at", Int),
-    ("received_at", Int),
-    ("source", Text),
-    ("payload_codec", Int),
-    ("payload", Bytes),
-];
-
-/// What makes an event the same: workspace, id and shape.
-pub type EventKey = (i64, String, i64);
-
-/// Stores events; returns the keys of those that were new.
-pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<HashSet<EventKey>, StoreError> {
-    let mut rows = Rows::new(NEW);
-    for event in events {
-        rows.push([
-            event.workspace.0.into(),
-            (&event.id).into(),
-            event.shape.into(),
-            event.mode.as_i64().into(),
-            (&event.kind).into(),
-            micros(event.created).into(),
-            micros(event.received).into(),
-            event.source.as_str().into(),
-            event.codec.into(),
-            event.payload.as_slice().into(),
-        ]);
-    }
-    let text = "INSERT INTO events (workspace_id, event_id, shape, mode, type, created_at, received_at, source,
-                                    payload_codec, payload)
-                SELECT workspace_id, event_id, shape, mode, type, created_at, received_at, source,
-                       payload_codec, payload
-                FROM v
-                WHERE TRUE
-                ON CONFLICT (workspace_id, event_id, shape) DO NOTHING
-                RETURNING workspace_id, event_id, shape";
-    let new: HashSet<EventKey> = rows.fetch::<EventKey>(tx, text, &[]).await?.into_iter().collect();
-    queue(tx, events, &new).await?;
-    Ok(new)
-}
-
-/// Queues new events for reading, but for those that are ignored.
-async fn queue(tx: &mut Tx, events: &[NewEvent], new: &HashSet<EventKey>) -> Result<(), StoreError> {
-    let mut unread =
-        Rows::new(&[("workspace_id", Int), ("received_at", Int), ("event_id", Text), ("shape", Int), ("mode", Int)]);
-    let mut ignored = Rows::new(&[
-        ("workspace_id", Int),
-        ("received_at", Int),
-        ("event_id", Text),
-        ("shape", Int),
-        ("mode", Int),
-        ("reason", Text),
-    ]);
-    let mut left = new.clone();
-    for event in events {
-        // The same event twice at once: the first is the one that was stored.
-        if !left.remove(&(event.workspace.0, event.id.clone(), event.shape)) {
-            continue;
-        }
-        let (workspace, id, shape, mode): (Cell<'_>, Cell<'_>, Cell<'_>, Cell<'_>) =
-            (event.workspace.0.into(), (&event.id).into(), event.shape.into(), event.mode.as_i64().into());
-        let received = micros(event.received).into();
-        match &event.ignored {
-            Some(reason) => ignored.push([workspace, received, id, shape, mode, reason.into()]),
-            None => unread.push([workspace, received, id, shape, mode]),
-        }
-    }
-    let text = "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
-                SELECT workspace_id, received_at, event_id, shape, mode
-                FROM v";
-    unread.execute(tx, text, &[]).await?;
-    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, received_at, status, reason)
-                SELECT workspace_id, event_id, shape, mode, received_at, 2, reason
-                FROM v";
-    ignored.execute(tx, text, &[]).await?;
-    Ok(())
-}
-
 /// An event with its body.
 #[derive(Debug, FromRow)]
 pub struct StoredEvent {
@@ -243,9 +165,9 @@ pub async fn pending(
 ) -> Result<(Vec<StoredEvent>, Option<Place>), StoreError> {
     let (received_at, event_id, shape) =
         after.map_or((i64::MIN, "", 0), |place| (place.received_at, place.event_id.as_str(), place.shape));
-    let places: Vec<Place> = on!(tx, conn => {
+    let places: Vec<Located> = on!(tx, conn => {
         sqlx::query_as(
-            "SELECT received_at, event_id, shape FROM unread
+            "SELECT mode, received_at, event_id, shape FROM unread
              WHERE workspace_id = $1 AND (received_at, event_id, shape) > ($2, $3, $4)
              ORDER BY received_at, event_id, shape
              LIMIT $5",
@@ -258,10 +180,10 @@ pub async fn pending(
         .fetch_all(conn)
         .await?
     });
-    let keys = places.iter().map(|place| (place.event_id.as_str(), place.shape));
-    let mut events = by_keys(tx, workspace, keys).await?;
+    let mut events: Vec<StoredEvent> = at_places(tx, workspace, &places, BODY, "").await?;
     events.sort_unstable_by(|a, b| (a.received_at, &a.event_id, a.shape).cmp(&(b.received_at, &b.event_id, b.shape)));
-    Ok((events, places.into_iter().last()))
+    let last = places.into_iter().last();
+    Ok((events, last.map(|Located { received_at, event_id, shape, .. }| Place { received_at, event_id, shape })))
 }
 
 /// When the oldest event that nobody has read yet came in.
@@ -273,63 +195,6 @@ pub async fn oldest_unread(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option
             .await?
     });
     Ok(oldest.map(from_micros))
-}
-
-/// Events by id and shape, with their bodies.
-pub async fn by_keys(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    keys: impl IntoIterator<Item = (&str, i64)>,
-) -> Result<Vec<StoredEvent>, StoreError> {
-    let asked: HashSet<(&str, i64)> = keys.into_iter().collect();
-    let rows = Rows::texts(&[("event_id", Text)], asked.iter().map(|(id, _)| *id));
-    let text = "SELECT event_id, shape, mode, received_at, payload_codec, payload
-                FROM events
-                WHERE workspace_id = $1 AND event_id $in(event_id)";
-    let mut found: Vec<StoredEvent> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
-    // Two shapes of one event may each have been asked for, or one of them.
-    let mut seen = HashSet::new();
-    found.retain(|event| {
-        asked.contains(&(event.event_id.as_str(), event.shape)) && seen.insert((event.event_id.clone(), event.shape))
-    });
-    Ok(found)
-}
-
-/// Which of some events are known, in whatever shape.
-pub async fn known(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    ids: impl IntoIterator<Item = &str>,
-) -> Result<HashSet<String>, StoreError> {
-    let text = "SELECT DISTINCT event_id
-                FROM events
-                WHERE workspace_id = $1 AND event_id $in(event_id)";
-    let found: Vec<(String,)> = Rows::texts(&[("event_id", Text)], ids).fetch(tx, text, &[workspace.0.into()]).await?;
-    Ok(found.into_iter().map(|(id,)| id).collect())
-}
-
-/// What was fetched of an object, each time that it was otherwise, with bodies.
-pub async fn fetched_of(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    mode: Mode,
-    object: &str,
-) -> Result<Vec<StoredEvent>, StoreError> {
-    // Its events are called by it and `@`, which is the character before `A`.
-    let (from, until) = (format!("{object}@"), format!("{object}A"));
-    Ok(on!(tx, conn => {
-        sqlx::query_as(
-            "SELECT event_id, shape, mode, received_at, payload_codec, payload
-             FROM events
-             WHERE workspace_id = $1 AND event_id >= $2 AND event_id < $3 AND mode = $4",
-        )
-        .bind(workspace.0)
-        .bind(from)
-        .bind(until)
-        .bind(mode.as_i64())
-        .fetch_all(conn)
-        .await?
-    }))
 }
 
 /// What became of an event, to be written.

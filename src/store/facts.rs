@@ -19,7 +19,7 @@ pub struct NewFacts<'a> {
 }
 
 /// Facts as the table has them.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sqlx::FromRow, serde::Deserialize)]
 pub struct StoredFacts {
     /// Whose.
     pub customer_id: String,
@@ -63,10 +63,27 @@ pub async fn of_customers(
     workspace: WorkspaceId,
     customers: impl IntoIterator<Item = &str>,
 ) -> Result<Vec<StoredFacts>, StoreError> {
-    let text = "SELECT f.customer_id, f.event_id, f.shape, f.body
+    let text = "SELECT $row(f.customer_id, f.event_id, f.shape, f.body)
                 FROM facts f
                 WHERE f.workspace_id = $1 AND f.customer_id $in(customer_id)";
-    Rows::texts(&[("customer_id", Text)], customers).fetch(tx, text, &[workspace.0.into()]).await
+    Rows::texts(&[("customer_id", Text)], customers).gather(tx, text, &[workspace.0.into()]).await
+}
+
+/// The facts of some events of some customers: `(customer, event, shape)`.
+pub async fn of_events(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    keys: impl IntoIterator<Item = (&str, &str, i64)>,
+) -> Result<Vec<StoredFacts>, StoreError> {
+    let mut rows = Rows::new(&[("customer_id", Text), ("event_id", Text), ("shape", Int)]);
+    for (customer_id, event_id, shape) in keys {
+        rows.push([customer_id.into(), event_id.into(), shape.into()]);
+    }
+    let text = "SELECT f.customer_id, f.event_id, f.shape, f.body
+                FROM v CROSS JOIN facts f
+                WHERE f.workspace_id = $1 AND f.customer_id = v.customer_id AND f.event_id = v.event_id
+                  AND f.shape = v.shape";
+    rows.fetch(tx, text, &[workspace.0.into()]).await
 }
 
 /// Gives the facts of customers that were joined to those they were joined to: `(from, into)`.

@@ -13,6 +13,7 @@ use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros, resettle};
 use crate::domain::Time;
 pub use crate::domain::lead::NewLead;
 use crate::domain::lead::{Lead, LeadBy, LeadTo};
+use crate::ids::Ids;
 use crate::on;
 
 /// A lead as it is kept.
@@ -191,6 +192,26 @@ async fn lead_ids(
     Ok(known.into_iter().collect())
 }
 
+/// Leads by what they are known by, as they are kept.
+pub async fn stored(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    asked: &BTreeSet<(LeadBy, String)>,
+) -> Result<Vec<StoredLead>, StoreError> {
+    let mut all = Vec::new();
+    for by in LeadBy::ALL {
+        let values: Vec<&str> =
+            asked.iter().filter(|(known_by, _)| *known_by == by).map(|(_, value)| value.as_str()).collect();
+        let text = "SELECT l.*
+                    FROM leads l
+                    WHERE l.workspace_id = $1 AND l.by = $2 AND l.value $in(value)";
+        let rows = Rows::texts(&[("value", Text)], values);
+        all.extend(rows.fetch::<StoredLead>(tx, text, &[workspace.0.into(), by.as_str().into()]).await?);
+    }
+    all.sort_unstable_by(|a, b| a.lead_id.cmp(&b.lead_id));
+    Ok(all)
+}
+
 /// Leads by what they are known by, in order of entry; where there are none, there is no key.
 pub async fn of(
     tx: &mut Tx,
@@ -214,6 +235,58 @@ pub async fn of(
         leads.into_iter().map(StoredLead::lead).collect()
     };
     Ok(found.into_iter().map(|(key, leads)| (key, in_order(leads))).collect())
+}
+
+/// Has the leads that are known by a value known by another one. `stays`: somebody else is known by it, so that both
+/// find them. Tells how many there were.
+pub async fn rename(
+    tx: &mut Tx,
+    (workspace, ids): (WorkspaceId, &Ids),
+    by: LeadBy,
+    (from, into): (&str, &str),
+    stays: bool,
+) -> Result<usize, StoreError> {
+    let text = "SELECT l.*
+                FROM leads l
+                WHERE l.workspace_id = $1 AND l.by = $2 AND l.value $in(value)";
+    let rows = Rows::texts(&[("value", Text)], [from]);
+    let found: Vec<StoredLead> = rows.fetch(tx, text, &[workspace.0.into(), by.as_str().into()]).await?;
+    for lead in &found {
+        if !stays {
+            on!(tx, conn => {
+                sqlx::query("DELETE FROM leads WHERE workspace_id = $1 AND lead_id = $2")
+                    .bind(workspace.0)
+                    .bind(&lead.lead_id)
+                    .execute(conn)
+                    .await?;
+            });
+        }
+        let id = if stays { ids.next("lead") } else { lead.lead_id.clone() };
+        let to = (lead.partner_key.as_deref(), lead.program_key.as_deref(), lead.click_id.as_deref());
+        let key = serde_json::json!([by.as_str(), into, to.0, to.1, to.2, lead.from_at]).to_string();
+        on!(tx, conn => {
+            sqlx::query(
+                "INSERT INTO leads (workspace_id, lead_id, natural_key, by, value, partner_key, program_key, click_id,
+                                    from_at, entered_at, author)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 ON CONFLICT (workspace_id, natural_key) DO NOTHING",
+            )
+            .bind(workspace.0)
+            .bind(id)
+            .bind(key)
+            .bind(by.as_str())
+            .bind(into)
+            .bind(to.0)
+            .bind(to.1)
+            .bind(to.2)
+            .bind(lead.from_at)
+            .bind(lead.entered_at)
+            .bind(&lead.author)
+            .execute(conn)
+            .await?;
+        });
+    }
+    Ok(found.len())
 }
 
 /// The clues by which those customers are found whose leads wait for one of these clicks.

@@ -3,21 +3,27 @@
 //! [`Db::open`] gives the database; [`Db::read`] and [`Db::write`] a [`Tx`]; every function here takes a `&mut Tx`.
 //! A single statement is run through [`on!`](crate::on), many rows at once through [`rows`].
 
+mod backup;
 mod db;
 mod listing;
+mod months;
 mod tx;
 
 pub mod adjustments;
 pub mod api_keys;
+pub mod archives;
 pub mod asked;
 pub mod audit;
 pub mod backfills;
+pub mod backlog;
 pub mod balances;
 pub mod batches;
 pub mod changes;
 pub mod clicks;
+pub mod clock_back;
 pub mod customers;
 pub mod entries;
+pub mod erasures;
 pub mod events;
 pub mod facts;
 pub mod fx_rates;
@@ -31,12 +37,14 @@ pub mod parked_objects;
 pub mod payments;
 pub mod payout_files;
 pub mod payouts;
+pub mod personal;
 pub mod prices;
 pub mod questions;
 pub mod reconciliations;
 pub mod refs;
 pub mod reports;
 pub mod resettle;
+mod resting;
 pub mod rows;
 pub mod statements;
 pub mod stripe_accounts;
@@ -46,12 +54,15 @@ pub mod sync_gaps;
 pub mod syncs;
 pub mod tiers;
 pub mod transfers;
+pub mod vault;
 pub mod webhook_secrets;
 pub mod workspaces;
 
-pub use db::{Db, Durability, Engine, OpenError};
+pub use backup::{Backup, BackupError};
+pub use db::{Connections, Db, Durability, Engine, OpenError};
 pub use listing::Span;
-pub use tx::{Inner, Tx, Urgency};
+pub use months::RemovedMonth;
+pub use tx::{Inner, Tx, Urgency, commits};
 
 use crate::domain::Time;
 
@@ -137,6 +148,16 @@ pub enum StoreError {
     /// The file is not where it was opened.
     #[error("the database file {0} was moved or deleted while it was in use: put it back, or restart")]
     Gone(String),
+    /// A secret is encrypted under a key that is not at hand.
+    #[error("{what} {key} {why}")]
+    Sealed {
+        /// Which kind of secret.
+        what: &'static str,
+        /// Which one.
+        key: String,
+        /// Why it does not open, and what to do.
+        why: String,
+    },
     /// Two workspaces would name the same Stripe account.
     #[error(
         "account: {account} is the account of workspace {workspace:?} already: events of one Stripe account belong to one \
@@ -187,7 +208,7 @@ impl StoreError {
             | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)) => {
                 true
             }
-            Self::Conflict | Self::Gone(_) | Self::Database(_) => false,
+            Self::Conflict | Self::Gone(_) | Self::Sealed { .. } | Self::Database(_) => false,
         }
     }
 }

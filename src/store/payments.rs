@@ -282,10 +282,10 @@ pub async fn by_refs(
 ) -> Result<HashMap<(Mode, String), String>, StoreError> {
     let asked: HashSet<(Mode, &str)> = refs.into_iter().collect();
     let rows = Rows::texts(&[("ref", Text)], asked.iter().map(|(_, reference)| *reference));
-    let text = "SELECT r.mode, r.ref, r.payment_id
+    let text = "SELECT $row(r.mode, r.ref, r.payment_id)
                 FROM payment_refs r
                 WHERE r.workspace_id = $1 AND r.ref $in(ref)";
-    let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    let found: Vec<(i64, String, String)> = rows.gather(tx, text, &[workspace.0.into()]).await?;
     // A text may be a reference in both books.
     let found = found.into_iter().map(|(mode, text, payment)| ((Mode::from_i64(mode), text), payment));
     Ok(found.filter(|((mode, text), _)| asked.contains(&(*mode, text.as_str()))).collect())

@@ -17,10 +17,10 @@ pub async fn owners(
 ) -> Result<Vec<(Ref, String)>, StoreError> {
     let asked: HashSet<(Mode, &str)> = refs.into_iter().collect();
     let rows = Rows::texts(&[("ref", Text)], asked.iter().map(|(_, reference)| *reference));
-    let text = "SELECT r.mode, r.ref, r.customer_id
+    let text = "SELECT $row(r.mode, r.ref, r.customer_id)
                 FROM refs r
                 WHERE r.workspace_id = $1 AND r.ref $in(ref)";
-    let found: Vec<(i64, String, String)> = rows.fetch(tx, text, &[workspace.0.into()]).await?;
+    let found: Vec<(i64, String, String)> = rows.gather(tx, text, &[workspace.0.into()]).await?;
     // A text may be a reference in both books.
     let found = found.into_iter().map(|(mode, text, owner)| ((Mode::from_i64(mode), text), owner));
     Ok(found.filter(|((mode, text), _)| asked.contains(&(*mode, text.as_str()))).collect())
@@ -78,6 +78,45 @@ pub async fn note_clues(
                 FROM v
                 WHERE TRUE
                 ON CONFLICT (workspace_id, mode, clue, customer_id) DO NOTHING";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// Forgets references: `(mode, reference)`.
+pub async fn untie(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    refs: impl IntoIterator<Item = (Mode, &str)>,
+) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("ref", Text)]);
+    for (mode, reference) in refs {
+        rows.push([mode.as_i64().into(), reference.into()]);
+    }
+    let text = "DELETE FROM refs
+                WHERE workspace_id = $1 AND ref $in(ref) AND (ref, mode) IN (SELECT ref, mode FROM v)";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    Ok(())
+}
+
+/// Forgets by which clues customers can be found.
+pub async fn forget_clues(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    clues: impl IntoIterator<Item = (Mode, &str, &str)>,
+) -> Result<(), StoreError> {
+    let mut rows = Rows::new(&[("mode", Int), ("clue", Text), ("customer_id", Text)]);
+    for (mode, clue, customer) in clues {
+        rows.push([mode.as_i64().into(), clue.into(), customer.into()]);
+    }
+    let text = "DELETE FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)
+                  AND (clue, mode, customer_id) IN (SELECT clue, mode, customer_id FROM v)";
+    rows.execute(tx, text, &[workspace.0.into()]).await?;
+    // Who was joined to somebody else is found by nothing any more, but was.
+    let text = "DELETE FROM clues
+                WHERE workspace_id = $1 AND clue $in(clue)
+                  AND NOT EXISTS (SELECT 1 FROM customers c
+                                  WHERE c.workspace_id = clues.workspace_id AND c.customer_id = clues.customer_id)";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
 }

@@ -7,8 +7,15 @@
 //!
 //! `PostgreSQL` gets one array for each column (`UNNEST`), so that the statement's text is always the same. `SQLite`
 //! gets `VALUES` with bare `?` (numbered ones are four times slower), in few distinct sizes, so that each is prepared
-//! once. The text's own parameters are `$1, $2, …` on both; `PostgreSQL` gets them as `(SELECT $n)`, so that it plans for
+//! once; what a size has too many is filled up with rows of NULL, which `v` leaves out. So no row's first cell is NULL. The
+//! text's own parameters are `$1, $2, …` on both; `PostgreSQL` gets them as `(SELECT $n)`, so that it plans for
 //! any workspace and not for one that it believes to be small because it is new.
+//!
+//! `$known(2)` is the parameter itself on `PostgreSQL` as well, for what a plan must be made for: the months of events
+//! that a statement is about.
+//!
+//! `SELECT $row(a, b) FROM …` is for [`Rows::gather`]: the columns themselves on `PostgreSQL`; on `SQLite` one text with all
+//! rows, because each row is a message from the thread that reads it.
 //!
 //! `t.ref $in(ref)` asks for one of the values of a column, by the index: `t.ref = ANY($1)` on `PostgreSQL`,
 //! `t.ref IN (SELECT ref FROM v)` on `SQLite`.
@@ -16,14 +23,16 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite};
 
 use super::tx::Inner;
-use super::{StoreError, Tx};
+use super::{Engine, StoreError, Tx};
 
-/// Rows of one `SQLite` statement; a number of rows is cut into these sizes.
+/// Rows of one `SQLite` statement; a number of rows is cut into these sizes. Each statement is a message to the thread
+/// that runs it, which costs more than to fill up a larger one.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// The type of a column.
@@ -84,6 +93,8 @@ impl<'a> From<&'a [u8]> for Cell<'a> {
     }
 }
 
+static NOTHING: Cell<'static> = Cell::Int(None);
+
 /// Rows on their way into a statement.
 #[derive(Debug)]
 pub struct Rows<'a> {
@@ -126,8 +137,8 @@ impl<'a> Rows<'a> {
         let mut changed = 0;
         match &mut tx.inner {
             Inner::Sqlite(conn) => {
-                for chunk in self.chunks() {
-                    let (sql, binds) = self.for_sqlite(chunk, text, args);
+                for (size, chunk) in self.chunks() {
+                    let (sql, binds) = self.for_sqlite(size, chunk, text, args);
                     changed +=
                         bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds).execute(&mut **conn).await?.rows_affected();
                 }
@@ -150,8 +161,8 @@ impl<'a> Rows<'a> {
         let mut found = Vec::new();
         match &mut tx.inner {
             Inner::Sqlite(conn) => {
-                for chunk in self.chunks() {
-                    let (sql, binds) = self.for_sqlite(chunk, text, args);
+                for (size, chunk) in self.chunks() {
+                    let (sql, binds) = self.for_sqlite(size, chunk, text, args);
                     let rows = bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds).fetch_all(&mut **conn).await?;
                     for row in &rows {
                         found.push(T::from_row(row)?);
@@ -170,16 +181,40 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
-    /// The rows, cut into the sizes that stay prepared.
-    fn chunks(&self) -> impl Iterator<Item = &[Cell<'a>]> {
+    /// As [`Rows::fetch`], for many small rows: the text is `SELECT $row(…) FROM …`, which finds each row once.
+    pub async fn gather<T>(&self, tx: &mut Tx, text: &str, args: &[Cell<'_>]) -> Result<Vec<T>, StoreError>
+    where
+        T: DeserializeOwned + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        if tx.engine() == Engine::Postgres {
+            return self.fetch(tx, text, args).await;
+        }
+        let mut found = Vec::new();
+        for (rows,) in self.fetch::<(String,)>(tx, text, args).await? {
+            let rows: Vec<T> = serde_json::from_str(&rows).map_err(|error| StoreError::Unreadable {
+                what: "what a query found",
+                key: text.split_whitespace().take(6).collect::<Vec<_>>().join(" "),
+                why: error.to_string(),
+            })?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
+    /// The rows, cut into the sizes that stay prepared; the last may fill its size in part.
+    fn chunks(&self) -> impl Iterator<Item = (usize, &[Cell<'a>])> {
         let width = self.columns.len();
         let mut rest = self.cells.as_slice();
         std::iter::from_fn(move || {
             let rows = rest.len() / width;
-            let size = SIZES.into_iter().find(|size| *size <= rows)?;
-            let (chunk, later) = rest.split_at(size * width);
+            let holding_all = SIZES.into_iter().rev().find(|size| *size >= rows);
+            let size = holding_all.unwrap_or(SIZES[0]);
+            if rows == 0 {
+                return None;
+            }
+            let (chunk, later) = rest.split_at(size.min(rows) * width);
             rest = later;
-            Some(chunk)
+            Some((size, chunk))
         })
     }
 
@@ -187,29 +222,39 @@ impl<'a> Rows<'a> {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
 
-    fn for_sqlite<'c>(&self, chunk: &'c [Cell<'a>], text: &str, args: &'c [Cell<'c>]) -> (String, Vec<&'c Cell<'c>>)
+    fn for_sqlite<'c>(
+        &self,
+        size: usize,
+        chunk: &'c [Cell<'a>],
+        text: &str,
+        args: &'c [Cell<'c>],
+    ) -> (String, Vec<&'c Cell<'c>>)
     where
         'a: 'c,
     {
         let width = self.columns.len();
         let row = format!("({})", vec!["?"; width].join(","));
-        let rows = chunk.len() / width;
-        let mut sql = format!("WITH v ({}) AS (VALUES ", self.names());
-        sql.reserve(rows * (row.len() + 1) + text.len() + 2);
-        for number in 0..rows {
+        let mut sql = format!("WITH v ({}) AS (SELECT * FROM (VALUES ", self.names());
+        sql.reserve(size * (row.len() + 1) + text.len() + 40);
+        for number in 0..size {
             if number > 0 {
                 sql.push(',');
             }
             sql.push_str(&row);
         }
-        sql.push_str(") ");
-        let mut binds: Vec<&Cell<'c>> = chunk.iter().collect();
+        sql.push_str(") WHERE column1 IS NOT NULL) ");
+        let mut binds: Vec<&Cell<'c>> = Vec::with_capacity(size * width + args.len());
+        binds.extend(chunk);
+        binds.resize(size * width, &NOTHING);
         for piece in pieces(text) {
             match piece {
                 Piece::Text(text) => sql.push_str(text),
-                Piece::Parameter(number) => {
+                Piece::Parameter(number) | Piece::Known(number) => {
                     sql.push('?');
                     binds.push(&args[number - 1]);
+                }
+                Piece::Row(columns) => {
+                    write!(sql, "json_group_array(json_array({columns}))").expect("a String takes any text");
                 }
                 Piece::In(column) => {
                     write!(sql, "IN (SELECT {column} FROM v)").expect("a String takes any text");
@@ -240,6 +285,10 @@ impl<'a> Rows<'a> {
                 Piece::Parameter(number) => {
                     write!(sql, "(SELECT ${})", self.columns.len() + number).expect("a String takes any text");
                 }
+                Piece::Known(number) => {
+                    write!(sql, "${}", self.columns.len() + number).expect("a String takes any text");
+                }
+                Piece::Row(columns) => sql.push_str(columns),
                 Piece::In(column) => {
                     let at = self.columns.iter().position(|(name, _)| *name == column);
                     let at = at.expect("`$in` names a column of the rows") + 1;
@@ -300,7 +349,9 @@ fn bytes<'c>(cell: &'c Cell<'_>) -> &'c [u8] {
 enum Piece<'t> {
     Text(&'t str),
     Parameter(usize),
+    Known(usize),
     In(&'t str),
+    Row(&'t str),
 }
 
 /// A statement's text, cut at its parameters `$1, $2, …`.
@@ -310,10 +361,20 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         if rest.is_empty() {
             return None;
         }
+        if let Some(after) = rest.strip_prefix("$row(") {
+            let (columns, later) = after.split_once(')').expect("`$row` is closed");
+            rest = later;
+            return Some(Piece::Row(columns));
+        }
         if let Some(after) = rest.strip_prefix("$in(") {
             let (column, later) = after.split_once(')').expect("`$in` is closed");
             rest = later;
             return Some(Piece::In(column));
+        }
+        if let Some(after) = rest.strip_prefix("$known(") {
+            let (number, later) = after.split_once(')').expect("`$known` is closed");
+            rest = later;
+            return Some(Piece::Known(number.parse().expect("`$known` holds a number")));
         }
         if let Some(after) = rest.strip_prefix('$') {
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
@@ -336,8 +397,11 @@ mod tests {
     fn rows_are_cut_into_sizes_that_stay_prepared() {
         let names: Vec<String> = (0..350).map(|n| n.to_string()).collect();
         let rows = Rows::texts(&[("ref", Column::Text)], names.iter().map(String::as_str));
-        let sizes: Vec<usize> = rows.chunks().map(<[Cell<'_>]>::len).collect();
-        assert_eq!(sizes, [256, 64, 16, 4, 4, 4, 1, 1]);
+        let sizes: Vec<(usize, usize)> = rows.chunks().map(|(size, chunk)| (size, chunk.len())).collect();
+        assert_eq!(sizes, [(256, 256), (256, 94)]);
+        let few = Rows::texts(&[("ref", Column::Text)], ["a", "b", "c"]);
+        assert_eq!(few.chunks().map(|(size, chunk)| (size, chunk.len())).collect::<Vec<_>>(), [(4, 3)]);
+        assert_eq!(Rows::texts(&[("ref", Column::Text)], []).chunks().count(), 0);
     }
 
     #[test]
@@ -345,18 +409,18 @@ mod tests {
         let mut rows = Rows::new(&[("ref", Column::Text), ("at", Column::Int)]);
         rows.push(["a".into(), 1.into()]);
         rows.push(["b".into(), 2.into()]);
-        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND ref $in(ref)";
+        let text = "SELECT ref FROM v WHERE at > $2 AND $1 = $2 AND at < $known(1) AND ref $in(ref)";
         let args = [Cell::from(7), Cell::from(8)];
-        let (sqlite, binds) = rows.for_sqlite(&rows.cells, text, &args);
+        let (sqlite, binds) = rows.for_sqlite(4, &rows.cells, text, &args);
         assert_eq!(
             sqlite,
-            "WITH v (ref, at) AS (VALUES (?,?),(?,?)) SELECT ref FROM v WHERE at > ? AND ? = ? AND ref IN (SELECT ref FROM v)"
+            "WITH v (ref, at) AS (SELECT * FROM (VALUES (?,?),(?,?),(?,?),(?,?)) WHERE column1 IS NOT NULL) SELECT ref FROM v WHERE at > ? AND ? = ? AND at < ? AND ref IN (SELECT ref FROM v)"
         );
-        assert_eq!(binds.len(), 7);
+        assert_eq!(binds.len(), 12);
         assert_eq!(
             rows.for_postgres(text),
             "WITH v (ref, at) AS (SELECT * FROM UNNEST($1::text[], $2::bigint[])) \
-             SELECT ref FROM v WHERE at > (SELECT $4) AND (SELECT $3) = (SELECT $4) AND ref = ANY($1)"
+             SELECT ref FROM v WHERE at > (SELECT $4) AND (SELECT $3) = (SELECT $4) AND at < $3 AND ref = ANY($1)"
         );
     }
 }

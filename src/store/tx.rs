@@ -1,10 +1,31 @@
 //! One transaction on either engine, and the macro that writes a statement once for both.
 
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use prometheus::{Histogram, HistogramOpts};
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::StoreError;
 use super::db::Engine;
+use super::months::{Known, Minute};
+use super::resting::Resting;
+use super::vault::Vault;
+
+/// From a good disk's commit to what somebody should look at.
+const BUCKETS: [f64; 12] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+static COMMITS: LazyLock<Histogram> = LazyLock::new(|| {
+    let name = "commission_bridge_commit_seconds";
+    let options = HistogramOpts::new(name, "How long commits took, of every transaction.").buckets(BUCKETS.to_vec());
+    Histogram::with_opts(options).expect("a sound name")
+});
+
+/// How long this process's commits took.
+pub fn commits() -> &'static Histogram {
+    &COMMITS
+}
 
 /// Who waits for the one writer of `SQLite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +46,14 @@ pub struct Tx {
     pub(crate) writes: bool,
     /// Which rows of a sum that many add to are this process's.
     pub(crate) shard: i64,
+    /// How secrets are kept.
+    pub(crate) vault: Arc<Vault>,
+    /// Which months and minutes of raw events are there already.
+    pub(super) known: Arc<Known>,
+    /// Those that this transaction adds.
+    pub(super) minutes: Vec<Minute>,
+    /// Whose histories are so long that they rest.
+    pub(super) resting: Arc<Resting>,
     /// The place in the queue of background writers; given back last.
     pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }
@@ -48,9 +77,14 @@ impl Tx {
 
     /// Makes everything durable.
     pub async fn commit(self) -> Result<(), StoreError> {
+        let began = Instant::now();
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await?,
             Inner::Postgres(tx) => tx.commit().await?,
+        }
+        COMMITS.observe(began.elapsed().as_secs_f64());
+        if !self.minutes.is_empty() {
+            self.known.remember(self.minutes);
         }
         drop(self.turn);
         Ok(())

@@ -168,11 +168,14 @@ pub async fn by_id(tx: &mut Tx, id: WorkspaceId) -> Result<Option<Workspace>, St
 pub async fn usual_mode(tx: &mut Tx, workspace: WorkspaceId) -> Result<Mode, StoreError> {
     let found: Option<i64> = on!(tx, conn => {
         sqlx::query_scalar(
-            "SELECT received_at FROM events WHERE workspace_id = $1 AND mode = $2 ORDER BY received_at LIMIT 1",
+            "SELECT COALESCE(
+                 (SELECT received_at FROM events WHERE workspace_id = $1 AND mode = $2 ORDER BY received_at LIMIT 1),
+                 (SELECT first_at FROM archives WHERE workspace_id = $1 AND mode = $2 ORDER BY month LIMIT 1)
+             )",
         )
         .bind(workspace.0)
         .bind(Mode::Live.as_i64())
-        .fetch_optional(conn)
+        .fetch_one(conn)
         .await?
     });
     Ok(if found.is_some() { Mode::Live } else { Mode::Test })

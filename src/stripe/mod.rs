@@ -30,6 +30,7 @@ mod payment_intent;
 mod price;
 mod problem;
 mod promotion_code;
+pub mod redact;
 mod refund;
 mod shape;
 pub mod signature;

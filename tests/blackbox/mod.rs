@@ -73,6 +73,19 @@ impl Home {
         Self { folder, url, engine, server, transcript: String::new() }
     }
 
+    /// On a `PostgreSQL` server of the test's own.
+    pub fn on_server(server: &str) -> Self {
+        let (url, server) = new_database_on(server.to_owned());
+        let (folder, transcript) = (tempfile::tempdir().unwrap(), String::new());
+        Self { folder, url, engine: Engine::Postgres, server: Some(server), transcript }
+    }
+
+    /// With a database that is there, which somebody else looks after.
+    pub fn with(engine: Engine, url: String) -> Self {
+        let (folder, transcript) = (tempfile::tempdir().unwrap(), String::new());
+        Self { folder, url, engine, server: None, transcript }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -83,7 +96,9 @@ impl Home {
 
     /// The program with this home's database and nothing of the machine's environment.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_commission-bridge"));
+        // Long runs have a copy of their own, or one that is built for speed.
+        let program = std::env::var_os("TEST_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_commission-bridge").into());
+        let mut command = Command::new(program);
         command
             .env_clear()
             .env("DATABASE_URL", &self.url)
@@ -253,16 +268,21 @@ impl Drop for Home {
 }
 
 fn new_database() -> (String, (String, String)) {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
     let server = std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it");
+    new_database_on(server)
+}
+
+fn new_database_on(server: String) -> (String, (String, String)) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("box_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
     blocking(async {
         let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
     });
     let (base, _) = server.rsplit_once('/').unwrap();
-    (format!("{base}/{name}"), (server.clone(), name))
+    let url = format!("{base}/{name}");
+    (url, (server, name))
 }
 
 pub fn blocking<T>(work: impl Future<Output = T>) -> T {

@@ -11,6 +11,7 @@ mod fake_stripe;
 mod smtp;
 
 mod apply;
+mod archive;
 mod events;
 mod explain;
 mod fetching;

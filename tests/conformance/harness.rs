@@ -20,10 +20,13 @@ use commission_bridge::store::entries::{self, Booked};
 use commission_bridge::store::events::{self, EventLine, Source};
 use commission_bridge::store::leads::{self, EnteredLead, NewLead};
 use commission_bridge::store::payments::{self, Payment};
-use commission_bridge::store::{Db, Mode, Urgency, WorkspaceId, workspaces};
+use commission_bridge::store::{Db, Engine, Mode, Urgency, WorkspaceId, workspaces};
 use commission_bridge::worker::{Worked, Worker};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
+
+/// Before statements that no release sends.
+const OWN: &str = "/* of a test */";
 
 /// When every test begins.
 pub const START: &str = "2026-10-01T00:00:00Z";
@@ -52,32 +55,66 @@ enum Place {
 
 impl World {
     pub async fn on_sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", directory.path().join("ledger.db").display());
-        Self::open(url, Place::Directory(directory)).await
+        let (url, place) = empty_file();
+        Self::open(url, place).await
     }
 
     pub async fn on_postgres() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = std::env::var("TEST_POSTGRES_URL").expect(
-            "TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it",
-        );
-        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-        let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
-        admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-        admin.close().await.unwrap();
-        let (base, _) = server.rsplit_once('/').unwrap();
-        Self::open(format!("{base}/{name}"), Place::Database { server: server.clone(), name }).await
+        let (url, place) = empty_database().await;
+        Self::open(url, place).await
+    }
+
+    /// On a database that some migrations were applied to, and that holds something.
+    pub async fn upgraded(engine: Engine, schema: i64, rows: &str) -> Self {
+        let (mut migrations, (url, place)) = match engine {
+            Engine::Sqlite => (sqlx::migrate!("migrations/sqlite"), empty_file()),
+            Engine::Postgres => (sqlx::migrate!("migrations/postgres"), empty_database().await),
+        };
+        migrations.migrations.to_mut().retain(|migration| migration.version <= schema);
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(rows.to_owned()));
+        match engine {
+            Engine::Sqlite => {
+                let options: sqlx::sqlite::SqliteConnectOptions = url.parse().unwrap();
+                let mut before = sqlx::SqliteConnection::connect_with(&options.create_if_missing(true)).await.unwrap();
+                migrations.run(&mut before).await.unwrap();
+                before.execute(rows).await.unwrap();
+                before.close().await.unwrap();
+            }
+            Engine::Postgres => {
+                let mut before = sqlx::PgConnection::connect(&url).await.unwrap();
+                migrations.run(&mut before).await.unwrap();
+                before.execute(rows).await.unwrap();
+                before.close().await.unwrap();
+            }
+        }
+        Self::open(url, place).await
+    }
+
+    /// On a database that somebody else looks after.
+    pub async fn at(url: &str, start: Time, ids: Ids) -> Self {
+        let db = Db::open(url).await.unwrap();
+        Self::with(url.to_owned(), db, Place::Shared, "default", start, ids).await
     }
 
     async fn open(url: String, place: Place) -> Self {
-        let db = Db::open(&url).await.unwrap();
+        let db = match place {
+            // Every statement is looked at.
+            Place::Database { .. } => {
+                crate::plans::listen();
+                Db::open_telling(&url, tracing::log::LevelFilter::Debug).await.unwrap()
+            }
+            _ => Db::open(&url).await.unwrap(),
+        };
         Self::of(url, db, place, "default", START.parse().unwrap()).await
     }
 
     async fn of(url: String, db: Db, place: Place, key: &str, start: Time) -> Self {
+        Self::with(url, db, place, key, start, Ids::counting()).await
+    }
+
+    async fn with(url: String, db: Db, place: Place, key: &str, start: Time, ids: Ids) -> Self {
         let clock = Clock::by_hand(start);
-        let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids: Ids::counting() };
+        let ledger = Ledger { db: db.clone(), clock: clock.clone(), ids };
         let arrivals = Arc::new(Arrivals::default());
         let (inbox, _) = Inbox::start(db.clone(), clock.clone(), arrivals.clone());
         let worker = Worker::new(ledger.clone(), arrivals);
@@ -110,6 +147,7 @@ impl World {
         if let Place::Database { server, name } = self.place {
             let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
             admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+            crate::distributed::nothing_is_wrong();
         }
     }
 
@@ -255,13 +293,14 @@ impl World {
 
     /// A single number out of the database.
     pub async fn count(&self, sql: &'static str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("{OWN} {sql}"));
         let mut tx = self.db.read().await.unwrap();
         commission_bridge::on!(tx, conn => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap())
     }
 
     /// Changes the database behind the bridge's back.
     pub async fn tamper(&self, sql: &str) -> Result<u64, sqlx::Error> {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let sql = sqlx::AssertSqlSafe(format!("{OWN} {sql}"));
         let mut tx = self.db.write(Urgency::Now).await.unwrap();
         let changed = commission_bridge::on!(tx, conn => {
             sqlx::query(sql).execute(conn).await.map(|done| done.rows_affected())
@@ -271,6 +310,24 @@ impl World {
         }
         changed
     }
+}
+
+fn empty_file() -> (String, Place) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("ledger.db").display());
+    (url, Place::Directory(directory))
+}
+
+async fn empty_database() -> (String, Place) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let server = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names a PostgreSQL server to test on; `bash tests/run.sh` starts one and sets it");
+    let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+    admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    admin.close().await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    (format!("{base}/{name}"), Place::Database { server: server.clone(), name })
 }
 
 /// A program that gives 20 % of everything, with no questions asked.

@@ -10,10 +10,12 @@ mod harness;
 #[path = "../support/smtp.rs"]
 mod smtp;
 
+mod archive;
 mod backfill;
 mod balances;
 mod changes;
 mod connect;
+mod distributed;
 mod fates;
 mod files;
 mod fx;
@@ -23,12 +25,15 @@ mod ledger;
 mod lookups;
 mod mail;
 mod merchant;
+mod months;
 mod payouts;
 mod plans;
+mod privacy;
 mod property;
 mod reconcile;
 mod reports;
 mod schema;
+mod secrets;
 mod statements;
 mod stripe_account;
 mod sync;

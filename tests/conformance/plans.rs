@@ -88,6 +88,11 @@ fn id_of(object: &Value) -> String {
 /// Statements that databases opened with [`Db::open_telling`] tell of; one test at a time listens.
 struct Told;
 
+/// Listens to what databases tell.
+pub fn listen() {
+    told();
+}
+
 fn told() -> &'static Mutex<BTreeSet<String>> {
     static TOLD: OnceLock<Mutex<BTreeSet<String>>> = OnceLock::new();
     TOLD.get_or_init(|| {
@@ -107,7 +112,14 @@ impl<S: tracing::Subscriber> Layer<S> for Told {
         event.record(&mut statement);
         let text = if statement.whole.trim().is_empty() { statement.summary } else { statement.whole };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        told().lock().unwrap().insert(text);
+        // What worlds send by themselves is told less loudly.
+        match *event.metadata().level() {
+            tracing::Level::TRACE => {
+                told().lock().unwrap().insert(text);
+            }
+            tracing::Level::DEBUG => crate::distributed::hear(&text),
+            _ => {}
+        }
     }
 }
 
@@ -294,7 +306,7 @@ async fn plan(world: &World, statement: &str) -> Vec<String> {
 }
 
 /// Tables of which a workspace has a handful of rows.
-const FEW: [&str; 3] = ["api_keys", "webhook_secrets", "stripe_endpoints"];
+const FEW: [&str; 4] = ["api_keys", "webhook_secrets", "stripe_endpoints", "pseudonym_keys"];
 
 /// What is wrong with a line of a plan.
 fn is_scan(engine: Engine, line: &str) -> bool {
@@ -303,7 +315,7 @@ fn is_scan(engine: Engine, line: &str) -> bool {
         Engine::Sqlite => {
             let scanned = line.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap_or_default());
             let is_table = |name: &str| name != "v" && !name.starts_with('(') && name.parse::<u32>().is_err();
-            let is_constant = line.contains("CONSTANT ROW");
+            let is_constant = line.contains("CONSTANT ROW") || line.contains("VALUES CLAUSE");
             scanned.is_some_and(|name| is_table(name) && !is_constant)
                 || line.contains("AUTOMATIC")
                 || line == "USE TEMP B-TREE FOR ORDER BY"
@@ -371,6 +383,7 @@ async fn no_request_reads_a_whole_table(world: &World) {
         ("/v1/clicks", json!({"partner_key": "acme"})),
         ("/v1/leads", json!({"partner_key": "acme", "customer_key": "k-9"})),
         ("/v1/adjustments", json!({"partner_key": "acme", "amount": 1, "currency": "usd", "note": "a cent"})),
+        ("/v1/privacy/erasures", json!({"customer": "cus_1"})),
         ("/v1/batches", json!({"month": "2026-10"})),
     ] {
         api.post(path, &body).await;
@@ -399,7 +412,7 @@ async fn no_request_reads_a_whole_table(world: &World) {
 
     // That would have been found.
     let mut before = 0;
-    for index in ["payments_of_book", "entries_of_book", "events_by_time"] {
+    for index in ["payments_of_book", "entries_of_book", "unrecorded_by_time"] {
         world.tamper(&format!("DROP INDEX {index}")).await.unwrap();
         let found = scans(world, &statements).await.len();
         assert!(found > before, "nobody misses {index}");

@@ -69,13 +69,20 @@ impl Server {
         let mut address = None;
         let mut line = String::new();
         while address.is_none() && stdout.read_line(&mut line).unwrap() > 0 {
-            address = line.trim().strip_suffix(HOOK).and_then(|url| url.strip_prefix("http://")).map(str::to_owned);
+            // A process that only works says how it is watched instead.
+            let url = line.trim().strip_suffix(HOOK).or_else(|| line.trim().strip_suffix("/healthz"));
+            address = url.and_then(|url| url.strip_prefix("http://")).map(str::to_owned);
             log.lock().unwrap().push_str(&line);
             line.clear();
         }
         readers.push(keep_reading(stdout, log.clone()));
         let address = address.unwrap_or_else(|| panic!("no address: {}", log.lock().unwrap()));
         Self { child, address, log, readers }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it said so far, on both streams.

@@ -7,11 +7,10 @@ mod work;
 use clap::Args;
 
 use super::Failure;
-use super::context::{Context, DEFAULT_WORKSPACE, Which};
+use super::context::{Context, DEFAULT_WORKSPACE, Which, open};
 use super::out::outln;
 use super::table;
 use crate::config::Config;
-use crate::store::Db;
 
 /// How wide what is printed is at most.
 const WIDTH: usize = 100;
@@ -54,12 +53,13 @@ pub async fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> 
     let mut checks = Checks::default();
     setup::configuration(config, &mut checks);
     setup::mail_server(config, &mut checks).await;
-    match Db::open(&config.database_url).await {
+    match open(config).await {
         Ok(db) => {
             let which = Which { workspace: arguments.workspace.clone(), mode: None };
             let context = Context::with(db, crate::clock::Clock::machine(), &which).await?;
             setup::database(&context, &mut checks).await?;
             setup::secrets(config, &context, &mut checks).await?;
+            setup::encryption(&context, &mut checks).await?;
             stripe::check(config, &context, &mut checks).await?;
             work::work(&context, &mut checks).await?;
             work::outbox(&context, &mut checks).await?;

@@ -52,6 +52,38 @@ pub(super) async fn secrets(config: &Config, context: &Context, checks: &mut Che
     Ok(())
 }
 
+/// Whether secrets in the database are encrypted, and can be decrypted.
+pub(super) async fn encryption(context: &Context, checks: &mut Checks) -> Result<(), Failure> {
+    let mut tx = context.db.read().await?;
+    let signing = webhook_secrets::signing(&mut tx, context.workspace, context.clock.now()).await;
+    let stored = webhook_secrets::of_everybody(&mut tx).await?;
+    tx.rollback().await?;
+    let vault = context.db.vault();
+    if vault.is_empty() && stored.is_empty() && signing.is_ok() {
+        return Ok(());
+    }
+    let behind = stored.iter().filter(|(_, secret)| secret.key_id() != vault.key_ids().next()).count();
+    let (finding, detail) = match (signing, vault.key_ids().next()) {
+        (Err(error), _) => (Finding::Wrong, error.to_string()),
+        (Ok(_), None) => (
+            Finding::Note,
+            "not encrypted in the database: `commission-bridge secrets new-key` makes a key, SECRETS_KEY takes it"
+                .to_owned(),
+        ),
+        (Ok(_), Some(key)) if behind > 0 => (
+            Finding::Note,
+            format!(
+                "{behind} of {} are not encrypted under key {key}, the first of SECRETS_KEY: `serve` does that when it \
+                 starts, or `commission-bridge secrets encrypt`",
+                stored.len()
+            ),
+        ),
+        (Ok(_), Some(key)) => (Finding::Fine, format!("encrypted in the database under key {key}")),
+    };
+    checks.add("secrets", finding, detail);
+    Ok(())
+}
+
 /// Whether the mail server can be reached and lets us in. Nothing is sent.
 pub(super) async fn mail_server(config: &Config, checks: &mut Checks) {
     let server = match Server::configured(config) {

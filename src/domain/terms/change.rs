@@ -171,6 +171,33 @@ pub enum Change {
         /// Why.
         note: String,
     },
+    /// Somebody's personal data was erased: from here on the log holds pseudonyms of it.
+    Erasure {
+        /// `customer` or `partner`.
+        object: Erasable,
+        /// Which: an id or a pseudonym.
+        subject: String,
+    },
+}
+
+/// Whose personal data can be erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Erasable {
+    /// Somebody who pays the merchant.
+    Customer,
+    /// Somebody who earns.
+    Partner,
+}
+
+impl Erasable {
+    /// As in SQL, JSON and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Partner => "partner",
+        }
+    }
 }
 
 /// Who has rules of their own.

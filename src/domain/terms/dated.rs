@@ -38,6 +38,11 @@ impl<T> Dated<T> {
         self.values.iter().rev().find(|dated| dated.start.is_none_or(|start| start <= at)).map(|dated| &dated.value)
     }
 
+    /// Every value there ever was.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.values.iter().map(|dated| &dated.value)
+    }
+
     /// The newest value.
     pub fn latest(&self) -> Option<&T> {
         self.values.iter().max_by_key(|dated| dated.seq).map(|dated| &dated.value)

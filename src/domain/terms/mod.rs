@@ -15,7 +15,7 @@ mod tiers;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use change::{Change, CodeOwner, Entered, Reviewed, Verdict, Whose};
+pub use change::{Change, CodeOwner, Entered, Erasable, Reviewed, Verdict, Whose};
 pub use dated::Dated;
 pub use month_end::{AutoClose, CustomersShown, MailSettings, MonthEnd, SendStatements, SepaDebtor};
 pub use partner::{ByHand, Group, Method, Overrides, Partner, PayoutMethod, Profile};
@@ -29,6 +29,7 @@ pub use tiers::{Tier, TierSteps, Tiers};
 
 use super::Time;
 use super::currency::Currency;
+use super::pseudonym::Pseudonyms;
 
 /// Key of a program (`saas`), chosen by the merchant.
 pub type ProgramKey = String;
@@ -66,6 +67,10 @@ pub struct Terms {
     pub by_hand: HashMap<String, Vec<ByHand>>,
     /// The last verdict, by reference.
     pub reviews: HashMap<String, Reviewed>,
+    /// Whether anybody's personal data was erased.
+    pub has_erasures: bool,
+    /// By which addresses that were erased are compared, where any were. Kept beside the log.
+    pub pseudonyms: Option<Pseudonyms>,
 }
 
 impl Terms {
@@ -161,6 +166,7 @@ impl Terms {
                 let by_hand = ByHand { partner, program, from, seq, entered_at: at };
                 self.by_hand.entry(reference).or_default().push(by_hand);
             }
+            Change::Erasure { .. } => self.has_erasures = true,
             Change::Review { reference, verdict, note } => {
                 self.reviews.insert(reference, Reviewed { verdict, note, seq });
             }

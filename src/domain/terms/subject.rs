@@ -38,6 +38,7 @@ impl Change {
             Self::Code { code, .. } => subject("code.changed", "code", code),
             Self::Attribution { reference, .. } => subject("attribution.entered", "attribution", reference),
             Self::Review { reference, .. } => subject("review.entered", "review", reference),
+            Self::Erasure { object, subject: of } => subject("privacy.erased", object.as_str(), of),
         }
     }
 }
@@ -90,6 +91,8 @@ impl Terms {
                 let last = self.by_hand.get(reference).and_then(|entered| entered.last());
                 last.map(|last| json!({ "partner": last.partner, "program": last.program, "from": last.from }))
             }
+            // What it was is what was erased.
+            Change::Erasure { .. } => None,
             Change::Review { reference, .. } => {
                 let review = self.reviews.get(reference);
                 review.map(|review| json!({ "verdict": review.verdict, "reason": review.note }))

@@ -200,7 +200,12 @@ pub(super) async fn get(
     let mut shapes = events::of_id(&mut tx, caller.workspace(), event_of(&id)).await?;
     shapes.retain(|shape| shape.mode() == mode);
     shapes.sort_by_key(|shape| std::cmp::Reverse(shape.received()));
-    let asked = shapes.iter().position(|shape| shape.id() == id || shape.event_id == id).ok_or_else(missing)?;
+    let asked = shapes.iter().position(|shape| shape.id() == id || shape.event_id == id);
+    let Some(asked) = asked else {
+        let archived = replaying::archived(&mut tx, caller.workspace(), event_of(&id), &[mode]).await?;
+        let (_, archive) = archived.first().ok_or_else(missing)?;
+        return Err(Problem::not_found(replaying::where_archived(event_of(&id), archive)));
+    };
     let line = shapes.swap_remove(asked);
     let payloads = replaying::payloads(&mut tx, caller.workspace(), std::slice::from_ref(&line)).await?;
     let event = EventInFull {

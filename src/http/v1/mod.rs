@@ -23,6 +23,7 @@ mod onboarding;
 mod partners;
 mod payments;
 mod payouts;
+mod privacy;
 mod programs;
 mod reconciliations;
 mod reports;
@@ -141,6 +142,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(payments::list))
         .routes(routes!(payouts::cancel))
         .routes(routes!(payouts::get))
+        .routes(routes!(privacy::export))
+        .routes(routes!(privacy::list, privacy::erase))
         .routes(routes!(programs::archive))
         .routes(routes!(programs::get, programs::update))
         .routes(routes!(programs::list, programs::create))

@@ -20,13 +20,13 @@ use crate::stripe::{Reading, read};
 const PAGE: i64 = 100;
 
 /// An event as reading it anew shows it.
-struct Reread {
-    event_id: String,
-    shape: i64,
-    facts: Result<Option<EventFacts>, String>,
+pub(super) struct Reread {
+    pub(super) event_id: String,
+    pub(super) shape: i64,
+    pub(super) facts: Result<Option<EventFacts>, String>,
 }
 
-type FactsKey = (String, i64);
+pub(super) type FactsKey = (String, i64);
 
 impl Verifying<'_> {
     pub(super) async fn all_customers(&mut self, progress: &impl Fn(u64)) -> Result<(), StoreError> {
@@ -45,8 +45,11 @@ impl Verifying<'_> {
         self.events_without_facts().await
     }
 
-    async fn customers(&mut self, tx: &mut Tx, page: Vec<Customer>) -> Result<(), StoreError> {
-        let terms = self.ledger.db.terms(tx, self.workspace).await?;
+    pub(super) async fn customers(&mut self, tx: &mut Tx, page: Vec<Customer>) -> Result<(), StoreError> {
+        let terms = match &self.terms {
+            Some(terms) => terms.clone(),
+            None => self.ledger.db.terms(tx, self.workspace).await?,
+        };
         let stored = facts::of_customers(tx, self.workspace, page.iter().map(|c| c.customer_id.as_str())).await?;
         let ids: BTreeSet<&str> = stored.iter().map(|facts| facts.event_id.as_str()).collect();
         let unrecorded = events::listed_as_unrecorded(tx, self.workspace, ids).await?;
@@ -61,9 +64,16 @@ impl Verifying<'_> {
         self.report.events += reread.len() as u64;
         let by_key: HashMap<FactsKey, Reread> =
             reread.into_iter().map(|reread| ((reread.event_id.clone(), reread.shape), reread)).collect();
+        let absent = stored.iter().map(|stored| (stored.event_id.as_str(), stored.shape));
+        let absent = absent.filter(|(id, shape)| !by_key.contains_key(&((*id).to_owned(), *shape)));
+        let archived = self.archived(tx, absent).await?;
         let mut events_of: HashMap<String, Vec<EventFacts>> = HashMap::new();
         for stored in &stored {
-            if let Some(facts) = self.facts_from_event(stored, by_key.get(&(stored.event_id.clone(), stored.shape))) {
+            let key = (stored.event_id.clone(), stored.shape);
+            if archived.contains(&key) {
+                self.trusted += 1;
+                events_of.entry(stored.customer_id.clone()).or_default().extend(stored.read().ok());
+            } else if let Some(facts) = self.facts_from_event(stored, by_key.get(&key)) {
                 events_of.entry(stored.customer_id.clone()).or_default().push(facts);
             }
         }
@@ -83,6 +93,7 @@ impl Verifying<'_> {
         let id = &stored.event_id;
         let Some(reread) = reread else {
             self.report.differs(format!("The facts of event {id} are kept, but the event is gone."));
+            self.gone.insert((id.clone(), stored.shape));
             return stored.read().ok();
         };
         match &reread.facts {
@@ -95,11 +106,17 @@ impl Verifying<'_> {
                 stored.read().ok()
             }
             Ok(Some(facts)) => {
-                if stored.read().ok().as_ref() != Some(facts) {
-                    self.report.differs(format!("The facts kept of event {id} are not what the event says."));
-                }
+                self.must_be(stored, facts);
                 Some(facts.clone())
             }
+        }
+    }
+
+    /// Facts are kept as the event says them.
+    pub(super) fn must_be(&mut self, stored: &StoredFacts, said: &EventFacts) {
+        if stored.read().ok().as_ref() != Some(said) {
+            let id = &stored.event_id;
+            self.report.differs(format!("The facts kept of event {id} are not what the event says."));
         }
     }
 
@@ -230,19 +247,23 @@ impl Verifying<'_> {
             counts.iter().filter(|(_, status, _)| *status == EventStatus::Recorded).map(|(_, _, count)| count).sum();
         let kept = facts::count(&mut tx, self.workspace).await?;
         tx.rollback().await?;
-        if recorded == about_nobody + kept {
+        if recorded == about_nobody + self.archived_about_nobody() + kept {
             return Ok(());
         }
-        let mut after: Option<(String, i64)> = None;
-        loop {
-            let mut tx = self.ledger.db.read().await?;
-            let at = after.as_ref().map(|(id, shape)| (id.as_str(), *shape));
-            let raw = events::recorded_page(&mut tx, self.workspace, at, PAGE).await?;
-            let Some(last) = raw.last() else { return Ok(()) };
-            after = Some((last.event_id.clone(), last.shape));
-            self.look_for_facts(&mut tx, raw).await?;
-            tx.rollback().await?;
+        for mode in Mode::ALL {
+            let mut after = None;
+            loop {
+                let mut tx = self.ledger.db.read().await?;
+                let (raw, last) = events::recorded_page(&mut tx, self.workspace, mode, after.as_ref(), PAGE).await?;
+                if last.is_none() {
+                    break;
+                }
+                after = last;
+                self.look_for_facts(&mut tx, raw).await?;
+                tx.rollback().await?;
+            }
         }
+        Ok(())
     }
 
     async fn look_for_facts(&mut self, tx: &mut Tx, raw: Vec<StoredEvent>) -> Result<(), StoreError> {
@@ -277,12 +298,17 @@ fn reread_all(raw: &[StoredEvent]) -> Vec<Reread> {
         .map(|event| {
             let facts = payload::unpack(&event.payload, event.payload_codec)
                 .map_err(|damaged| damaged.to_string())
-                .and_then(|body| match read(&body) {
-                    Ok(Reading::Facts(facts)) => Ok(Some(facts)),
-                    Ok(Reading::Ignored(_)) => Ok(None),
-                    Err(error) => Err(error.to_string()),
-                });
+                .and_then(|body| reread(&body));
             Reread { event_id: event.event_id.clone(), shape: event.shape, facts }
         })
         .collect()
+}
+
+/// What a body says now.
+pub(super) fn reread(body: &[u8]) -> Result<Option<EventFacts>, String> {
+    match read(body) {
+        Ok(Reading::Facts(facts)) => Ok(Some(facts)),
+        Ok(Reading::Ignored(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -1,0 +1,24 @@
+//! Hard to kill: upgrades, crashes, full disks, locks, clocks and replicas, on both engines.
+
+#![allow(clippy::unwrap_used, reason = "a test may end where it stands")]
+
+#[path = "../blackbox/mod.rs"]
+mod blackbox;
+#[path = "../conformance/harness.rs"]
+#[allow(dead_code, reason = "another program uses the rest")]
+mod harness;
+#[path = "../http/server.rs"]
+#[allow(dead_code, reason = "another program uses the rest")]
+mod server;
+
+mod backup;
+mod clock;
+mod disk;
+mod kills;
+mod load;
+mod outages;
+mod postgres;
+mod release;
+mod replicas;
+mod scaling;
+mod upgrade;
