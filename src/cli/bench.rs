@@ -12,7 +12,7 @@ use crate::bench::{Engine, Place, Plan, run as measure};
 /// Measure what this machine can do: signed webhooks over HTTP to a service of its own on a throw-away database, as fast
 /// as they are answered and at half that rate; recording and settling; reading the API; closing a month.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  commission-bridge bench\n  commission-bridge bench --events 1000000 \
+#[command(after_help = "Example:\n  commission-bridge bench\n  commission-bridge bench --events 1000000 \
                         --postgres postgres://user@host/postgres")]
 pub struct Arguments {
     /// How many webhooks are sent as fast as they are answered

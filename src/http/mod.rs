@@ -240,9 +240,11 @@ impl App {
         let routes = if self.takes_in() { self.routes() } else { Router::new() };
         routes
             .merge(Self::watching())
+            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
             .fallback(|| async { Problem::not_found("there is nothing at this address") })
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(self.clone(), headers::harden))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId(self.ids.clone())))
             .with_state(self)
@@ -253,15 +255,13 @@ impl App {
         let (webhooks, _) = v1::webhooks().split_for_parts();
         let (tracking, _) = tracking::routes().split_for_parts();
         let api = api.route_layer(middleware::from_fn_with_state(self.clone(), guard::guard));
-        let everything_but_webhooks = Router::new()
+        Router::new()
             .merge(api)
+            .merge(webhooks)
             .merge(tracking)
             .merge(openapi::pages())
             .merge(onboard::routes())
             .route("/setup/{token}", get(setup::ask).post(setup::make))
-            .route_layer(middleware::from_fn_with_state(self.clone(), metrics::measure))
-            .layer(middleware::from_fn_with_state(self.clone(), headers::harden));
-        Router::new().merge(everything_but_webhooks).merge(webhooks)
     }
 }
 

@@ -34,16 +34,18 @@ pub type States = Vec<(String, i64, Option<Time>)>;
 /// The database's.
 pub async fn of(tx: &mut Tx, workspace: WorkspaceId, now: Time) -> Result<Backlog, StoreError> {
     let unread = "SELECT COUNT(*), MIN(received_at) FROM
-                  (SELECT received_at FROM unread WHERE workspace_id = $1 ORDER BY received_at LIMIT $2) q";
+                  (SELECT received_at FROM unread WHERE workspace_id = $1 AND received_at > 0
+                   ORDER BY received_at LIMIT $2) q";
     let due = "SELECT COUNT(*), MIN(settle_due_at) FROM
                (SELECT settle_due_at FROM customers
                 WHERE workspace_id = $1 AND settle_due_at IS NOT NULL AND settle_due_at <= $3
                 ORDER BY settle_due_at LIMIT $2) q";
     let parked = "SELECT COUNT(*), CAST(NULL AS BIGINT) FROM
-                  (SELECT customer_id FROM customers WHERE workspace_id = $1 AND failures > 0 LIMIT $2) q";
+                  (SELECT customer_id FROM customers WHERE workspace_id = $1 AND customer_id > '' AND failures > 0
+                   ORDER BY customer_id LIMIT $2) q";
     let lookups = "SELECT COUNT(*), MIN(due_at) FROM
                    (SELECT due_at FROM lookups
-                    WHERE workspace_id = $1 AND due_at IS NOT NULL AND due_at <= $3 LIMIT $2) q";
+                    WHERE workspace_id = $1 AND mode IN (0, 1) AND due_at IS NOT NULL AND due_at <= $3 LIMIT $2) q";
     let (unread, oldest_unread) = count(tx, unread, workspace, None).await?;
     let (due, due_since) = count(tx, due, workspace, Some(now)).await?;
     let (parked, _) = count(tx, parked, workspace, None).await?;

@@ -5,6 +5,7 @@ use commission_bridge::admin::{self, Session};
 use commission_bridge::domain::decision::Click;
 use commission_bridge::domain::lead::{LeadBy, LeadTo};
 use commission_bridge::domain::terms::{Change, CodeOwner, MetadataField};
+use commission_bridge::ledger::record::BATCH;
 use commission_bridge::store::customers::{self, Settled};
 use commission_bridge::store::events::EventStatus;
 use commission_bridge::store::leads::{self, Filter, NewLead, StoredLead};
@@ -296,16 +297,17 @@ async fn the_books_are_apart(world: &World) {
 }
 
 async fn what_was_read_ahead_counts_only_while_nobody_else_recorded(world: &World) {
-    let events: Vec<_> = (0..700).map(|n| charge(n, &format!("cus_{}", n % 10))).collect();
+    let batch = usize::try_from(BATCH).unwrap();
+    let events: Vec<_> = (0..2 * batch + 188).map(|n| charge(n, &format!("cus_{}", n % 10))).collect();
     for event in &events {
         world.submit(event).await.unwrap();
     }
     let (mut one, mut other) = (world.ledger.recorder(world.workspace), world.ledger.recorder(world.workspace));
-    assert_eq!(one.next().await.unwrap(), 256, "and the next 256 are read ahead");
-    assert_eq!(other.next().await.unwrap(), 256, "which somebody else was quicker to record");
+    assert_eq!(one.next().await.unwrap(), batch, "and the next are read ahead");
+    assert_eq!(other.next().await.unwrap(), batch, "which somebody else was quicker to record");
     assert_eq!(one.next().await.unwrap(), 188);
     assert_eq!((one.next().await.unwrap(), other.next().await.unwrap()), (0, 0));
-    assert_eq!(world.count("SELECT COUNT(*) FROM facts").await, 700);
+    assert_eq!(world.count("SELECT COUNT(*) FROM facts").await, BATCH * 2 + 188);
     assert_eq!(world.count("SELECT COUNT(*) FROM unread").await, 0);
     world.work().await;
     assert!(world.ledger.verify(world.workspace, |_| {}).await.unwrap().is_clean());

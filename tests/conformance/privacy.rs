@@ -6,6 +6,7 @@ use commission_bridge::domain::terms::{Change, Profile, SelfReferral, Status};
 use commission_bridge::intake::payload;
 use commission_bridge::ledger::Ledger;
 use commission_bridge::privacy::{self, Keeper, Outcome};
+use commission_bridge::sample::{Options, Shape, business, render_all};
 use commission_bridge::store::vault::Vault;
 use commission_bridge::store::{Db, Mode, erasures, events, facts};
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ crate::on_both_engines!(
     a_partner_who_may_earn_is_not_erased,
     everything_is_exported,
     nobody_is_erased_by_a_name_that_finds_nobody,
+    a_whole_shop_is_erased_without_moving_a_cent,
 );
 
 const ANN: &str = "Ann.Lee@Buyer.example";
@@ -364,6 +366,40 @@ async fn everything_is_exported(world: &World) {
     let data = privacy::export_partner(&world.db, book, "media", world.now()).await.unwrap();
     assert_eq!(data["profile"]["tax_id"], "ATU12345678");
     assert_eq!(data["history"].as_array().unwrap().len(), 1, "{data}");
+}
+
+/// Every customer of the simulated merchant, whatever API version its events were written in.
+async fn a_whole_shop_is_erased_without_moving_a_cent(world: &World) {
+    let business = business(&Options { customers: 12, months: 6, ..Options::new(11) });
+    world.apply(&business.program_toml).await;
+    let shapes = Shape::ALL;
+    let events: Vec<Value> = business
+        .events
+        .iter()
+        .zip(shapes.iter().cycle())
+        .flat_map(|(event, shape)| render_all(event, *shape))
+        .collect();
+    world.import(&events).await;
+    world.work().await;
+    let entries = |all: Vec<commission_bridge::store::entries::Booked>| format!("{all:?}");
+    let before = entries(world.entries().await);
+    let all: Vec<(String,)> = {
+        let mut tx = world.db.read().await.unwrap();
+        commission_bridge::on!(tx, conn => {
+            sqlx::query_as("SELECT customer_id FROM customers ORDER BY customer_id").fetch_all(conn).await.unwrap()
+        })
+    };
+    assert!(all.len() > 5);
+    for (customer,) in &all {
+        erase(world, customer).await.unwrap_or_else(|refused| panic!("{customer}: {refused}"));
+    }
+    assert_eq!(entries(world.entries().await), before);
+    is_proved(world).await;
+    let mut tx = world.db.read().await.unwrap();
+    let facts: Vec<(String,)> =
+        commission_bridge::on!(tx, conn => sqlx::query_as("SELECT body FROM facts").fetch_all(conn).await.unwrap());
+    assert!(facts.iter().any(|(body,)| body.contains("@erased.invalid")));
+    assert!(facts.iter().all(|(body,)| !body.replace("@erased.invalid", "").contains('@')));
 }
 
 async fn nobody_is_erased_by_a_name_that_finds_nobody(world: &World) {

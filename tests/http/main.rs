@@ -12,6 +12,7 @@ mod api;
 mod clicks;
 mod crash;
 mod evidence;
+mod guarded;
 mod leads;
 mod links;
 mod lists;

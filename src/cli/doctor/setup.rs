@@ -59,6 +59,9 @@ pub(super) async fn encryption(context: &Context, checks: &mut Checks) -> Result
     let stored = webhook_secrets::of_everybody(&mut tx).await?;
     tx.rollback().await?;
     let vault = context.db.vault();
+    if vault.is_empty() && stored.is_empty() && signing.is_ok() {
+        return Ok(());
+    }
     let behind = stored.iter().filter(|(_, secret)| secret.key_id() != vault.key_ids().next()).count();
     let (finding, detail) = match (signing, vault.key_ids().next()) {
         (Err(error), _) => (Finding::Wrong, error.to_string()),
