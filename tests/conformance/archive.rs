@@ -28,6 +28,7 @@ crate::on_both_engines!(
     a_file_that_differs_proves_nothing,
     what_was_lost_is_missed,
     each_workspace_has_files_of_its_own,
+    who_is_erased_stays_erased,
 );
 
 fn shelf(world: &World) -> Shelf {
@@ -347,4 +348,31 @@ async fn each_workspace_has_files_of_its_own(world: &World) {
     assert_eq!(world.count("SELECT COUNT(*) FROM events").await, 12);
     shelf.restore(to.path()).await.unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM events").await, 32);
+}
+
+async fn who_is_erased_stays_erased(world: &World) {
+    world.enter(&terms()).await;
+    let mut invoice = invoice_paid(1, "cus_1", &json!({"partner_key": "acme"}));
+    invoice["data"]["object"]["customer_email"] = json!("ann@buyer.example");
+    world.receive(&[invoice, charge(2, "cus_2")]).await;
+    world.clock.advance(TimeDelta::days(70));
+    world.work().await;
+    let (shelf, to) = (shelf(world), TempDir::new().unwrap());
+    archive(&shelf, &own(world), "2026-11", to.path()).await.unwrap();
+    let mut session = world.session().await;
+    commission_bridge::privacy::erase_customer(&mut session, &world.ledger, "cus_1").await.unwrap();
+    session.commit().await.unwrap();
+    world.work().await;
+    // The file says what it said, and proves what is left.
+    let report = verify(world, Some(to.path())).await;
+    assert!(report.is_clean() && report.archived == 0, "{report:?}");
+    assert!(!shelf.restore(to.path()).await.unwrap()[0].was_there);
+    let everything = bodies(world).await.into_iter().flat_map(|(_, body)| body).collect::<Vec<u8>>();
+    assert!(!String::from_utf8(everything).unwrap().contains("ann@buyer.example"));
+    assert!(verify(world, None).await.is_clean());
+    // A new file, without what was erased, takes the place of the one before, which is no proof any more.
+    let elsewhere = TempDir::new().unwrap();
+    archive(&shelf, &own(world), "2026-11", elsewhere.path()).await.unwrap();
+    assert!(verify(world, Some(elsewhere.path())).await.is_clean());
+    assert!(!verify(world, Some(to.path())).await.is_clean());
 }
