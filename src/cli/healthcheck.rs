@@ -14,6 +14,7 @@ use super::Failure;
 use crate::config::Config;
 
 /// Asks the service that listens on LISTEN on this machine whether it answers. Exit code 0: it does.
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  LISTEN=0.0.0.0:8080 commission-bridge healthcheck")]
 pub struct Arguments {

@@ -29,6 +29,7 @@ pub enum Command {
 }
 
 /// Of whom.
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Whom {

@@ -11,6 +11,7 @@ use crate::store::vault::Vault;
 use crate::store::webhook_secrets;
 
 /// Encrypt the secrets in the database (signing secrets of webhooks), make keys for that.
+#[allow(clippy::doc_markdown, reason = "help is read in a terminal, where Markdown would be litter")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print a new key for SECRETS_KEY

@@ -103,6 +103,10 @@ fn largest_remainder(lines: &[Line], units: i64, positive: i64) -> Result<Shares
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Time;
+    use crate::domain::facts::BillingReason;
+    use crate::domain::history::{ChargeMoney, fold};
+    use crate::domain::story::Story;
 
     fn lines(amounts: &[i64]) -> Vec<Line> {
         amounts.iter().map(|&amount| Line { amount, ..Line::default() }).collect()
@@ -144,5 +148,59 @@ mod tests {
     #[test]
     fn without_positive_lines_nothing_is_lost() {
         assert_eq!(rounded(&by_line(&lines(&[0]), Exact::from(500)).unwrap()), ["500"]);
+    }
+
+    #[test]
+    fn without_a_total_the_base_is_what_was_paid() {
+        for total in [0, -5] {
+            assert_eq!(whole(Base::Net, 500, total, 0, Exact::zero()), Ok(Exact::from(500)), "{total}");
+        }
+        assert_eq!(whole(Base::Gross, 500, 1000, 190, Exact::zero()), Ok(Exact::from(500)));
+        assert_eq!(whole(Base::NetOfFees, 500, 0, 0, Exact::from(20)), Ok(Exact::from(480)));
+        assert_eq!(whole(Base::NetOfFees, 500, 0, 0, Exact::from(501)), Ok(Exact::zero()));
+    }
+
+    fn charged(captured: i64, booked: Option<(i64, i64)>) -> ChargeMoney {
+        let at = Time::from_timestamp(1_790_000_000, 0).unwrap();
+        let booked = booked.map(|(fee, amount)| ChargeBooked { fee, amount, at });
+        ChargeMoney { captured, booked, ..ChargeMoney::default() }
+    }
+
+    fn fees_of(on_stripe: i64, charges: Vec<ChargeMoney>) -> Option<Exact> {
+        let mut story = Story::default();
+        story.pays("in_1", "2026-01-05", on_stripe, BillingReason::Manual).done();
+        let mut payment = fold(&story.events).payments.remove(0);
+        payment.charges = charges;
+        fees(&payment).unwrap()
+    }
+
+    #[test]
+    fn fees_are_known_once_all_that_was_charged_is_booked() {
+        assert_eq!(fees_of(1000, vec![charged(1000, Some((59, 1000)))]), Some(Exact::from(59)));
+        assert_eq!(fees_of(1000, vec![charged(1000, None)]), None);
+        assert_eq!(fees_of(1000, vec![charged(400, Some((20, 400)))]), None, "600 were charged elsewhere");
+        let both = vec![charged(400, Some((20, 400))), charged(600, Some((30, 600)))];
+        assert_eq!(fees_of(1000, both), Some(Exact::from(50)));
+        // An attempt that failed took nothing and costs nothing.
+        let failed_first = vec![charged(0, None), charged(1000, Some((59, 1000)))];
+        assert_eq!(fees_of(1000, failed_first), Some(Exact::from(59)));
+        assert_eq!(fees_of(0, vec![charged(0, Some((59, 0)))]), Some(Exact::zero()));
+        // Booked as 2000 of another currency, so that 100 of those are 50 of these.
+        assert_eq!(fees_of(1000, vec![charged(1000, Some((100, 2000)))]), Some(Exact::from(50)));
+        assert_eq!(fees_of(1000, vec![charged(1000, Some((100, 0)))]), Some(Exact::zero()));
+    }
+
+    #[test]
+    fn lines_that_add_up_stay_as_they_are() {
+        assert_eq!(rounded(&by_line(&lines(&[700, -200]), Exact::from(500)).unwrap()), ["700", "-200"]);
+        assert_eq!(rounded(&by_line(&lines(&[-200, 0]), Exact::from(-200)).unwrap()), ["-200", "0"]);
+        assert_eq!(rounded(&by_line(&lines(&[-200, 0]), Exact::from(300)).unwrap()), ["300", "0"]);
+    }
+
+    #[test]
+    fn a_line_of_nothing_gets_nothing_of_what_is_spread() {
+        // 1 off three lines of which one is free: the first of the equals has it.
+        assert_eq!(rounded(&by_line(&lines(&[0, 500, 500]), Exact::from(999)).unwrap()), ["0", "499", "500"]);
+        assert_eq!(rounded(&by_line(&lines(&[0, 500, 500]), Exact::from(1001)).unwrap()), ["0", "501", "500"]);
     }
 }

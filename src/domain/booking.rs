@@ -189,3 +189,62 @@ fn with_what_it_corrects(booked: &[&Booked], amount: i64, by_decision: Option<Ti
 fn next_revision(booked: &[&Booked]) -> i64 {
     booked.iter().map(|entry| entry.revision + 1).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::story::at;
+    use super::*;
+
+    fn booked(partner: &str, component: Component, revision: i64, amount: i64, available: &str) -> Booked {
+        Booked {
+            partner: partner.to_owned(),
+            program: "saas".to_owned(),
+            component,
+            revision,
+            amount,
+            currency: "usd".parse().unwrap(),
+            available_at: at(available),
+        }
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_taken_back_from_everybody_once() {
+        let (direct, level_2) = (Component::Direct, Component::Level2);
+        let mut ledger = vec![
+            booked("acme", direct, 0, 200, "2026-02-04"),
+            booked("acme", direct, 1, -50, "2026-02-04"),
+            booked("bolt", level_2, 4, 20, "2026-02-10"),
+            booked("acme", level_2, 0, 7, "2026-02-04"),
+            // Taken back before.
+            booked("gone", direct, 0, 10, "2026-02-04"),
+            booked("gone", direct, 1, -10, "2026-02-04"),
+        ];
+        let told = |entries: &[NewEntry]| -> Vec<(String, Component, i64, i64, Time)> {
+            let of = |entry: &NewEntry| {
+                (entry.partner.clone(), entry.component, entry.revision, entry.amount, entry.available_at)
+            };
+            entries.iter().map(of).collect()
+        };
+        let entries = withdraw(&ledger, at("2026-01-20"));
+        assert_eq!(
+            told(&entries),
+            [
+                ("acme".to_owned(), direct, 2, -150, at("2026-02-04")),
+                ("acme".to_owned(), level_2, 1, -7, at("2026-02-04")),
+                ("bolt".to_owned(), level_2, 5, -20, at("2026-02-10")),
+            ]
+        );
+        assert!(entries.iter().all(|entry| entry.kind == EntryKind::Reversal && entry.occurred_at == at("2026-01-20")));
+        assert!(entries.iter().all(|entry| (entry.reason.as_str(), &entry.event_id) == ("credited_otherwise", &None)));
+
+        // What could be paid out already is taken back at once.
+        let late = withdraw(&ledger, at("2026-02-05"));
+        let available = [at("2026-02-05"), at("2026-02-05"), at("2026-02-10")];
+        assert_eq!(late.iter().map(|entry| entry.available_at).collect::<Vec<_>>(), available);
+
+        for (partner, component, revision, amount, _) in told(&entries) {
+            ledger.push(booked(&partner, component, revision, amount, "2026-02-04"));
+        }
+        assert_eq!(withdraw(&ledger, at("2026-03-01")), []);
+    }
+}

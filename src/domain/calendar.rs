@@ -84,7 +84,8 @@ impl FromStr for Month {
     fn from_str(text: &str) -> Result<Self, BadMonth> {
         let bad = || BadMonth(text.to_owned());
         let (year, month) = text.split_once('-').ok_or_else(bad)?;
-        if year.len() != 4 || month.len() != 2 {
+        // Numbers may have signs; months have none.
+        if year.len() != 4 || month.len() != 2 || !(year.to_owned() + month).bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(bad());
         }
         let year: i32 = year.parse().map_err(|_| bad())?;
@@ -145,8 +146,31 @@ mod tests {
     }
 
     #[test]
+    fn months_follow_each_other_through_the_year() {
+        let mut month: Month = "1970-01".parse().unwrap();
+        for count in 0..36_u32 {
+            assert_eq!(month.to_string(), format!("{}-{:02}", 1970 + count / 12, 1 + count % 12));
+            assert_eq!(month.next().previous(), month);
+            month = month.next();
+        }
+        assert_eq!("9999-12".parse::<Month>().map(|month| month.to_string()), Ok("9999-12".to_owned()));
+    }
+
+    #[test]
     fn only_months_are_months() {
-        for bad in ["", "2026", "2026-13", "2026-1", "26-10", "2026-10-01", "October"] {
+        for bad in [
+            "",
+            "2026",
+            "2026-13",
+            "2026-1",
+            "26-10",
+            "2026-10-01",
+            "October",
+            "2026-+1",
+            "2026-00",
+            "1969-12",
+            "102026",
+        ] {
             assert!(bad.parse::<Month>().is_err(), "{bad}");
         }
     }

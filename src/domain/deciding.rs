@@ -281,9 +281,6 @@ impl<'a> Deciding<'a> {
             trace: trace.into_lines(),
         };
         let nobody = |code| Refusal { code, partner: None, program: None };
-        if self.is_voided(payment) && paid <= 0 {
-            return Ok(refused(kind, nobody(Code::Voided), trace));
-        }
         if paid <= 0 {
             return Ok(refused(kind, nobody(Code::ZeroAmount), trace));
         }

@@ -51,6 +51,20 @@ mod tests {
             ("+49 170 1234567", "…4567"),
             ("PAYERID12345X", "…345X"),
             ("verylongword_12345678", "…5678"),
+            // Four are shown where four are hidden.
+            ("1234567", "…"),
+            ("12345678", "…5678"),
+            ("acct_1NcQAbCd6789", "acct_…6789"),
+            ("acctx_12345678", "acctx_…5678"),
+            ("acctxy_12345678", "…5678"),
+            ("pay@acme.example", "p…@acme.example"),
+            ("DE02 1203 0000 0000 2012 34", "DE…1234"),
+            // The shortest IBAN, and what only looks like one.
+            ("NO9386011117947", "NO…7947"),
+            ("NO938601111794", "…1794"),
+            ("D102120300000000201234", "…1234"),
+            ("DEX2120300000000201234", "…1234"),
+            ("DÉ02120300000000201234", "…1234"),
         ] {
             assert_eq!(mask(destination), masked, "{destination}");
         }

@@ -12,6 +12,8 @@ pub mod decision;
 pub mod email;
 pub mod entry;
 pub mod evidence;
+#[cfg(test)]
+mod evidence_tests;
 pub mod facts;
 pub mod fx;
 pub mod history;
@@ -38,6 +40,8 @@ mod tests;
 pub mod tiers;
 pub mod timeline;
 pub mod trace;
+#[cfg(test)]
+mod words_tests;
 
 /// A moment in UTC. Stripe speaks in whole seconds, the bridge keeps microseconds.
 pub type Time = chrono::DateTime<chrono::Utc>;

@@ -442,3 +442,6 @@ fn earn(
     }
     Ok(Ok((given, rate)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,3 +179,134 @@ fn disputes_at(charge: &ChargeMoney, limit: i64, at: Time) -> i64 {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::facts::BillingReason;
+    use crate::domain::history::{DisputeMoney, NoteMoney, fold};
+    use crate::domain::story::{Story, at};
+
+    const HOUR: i64 = 3600;
+
+    fn moment(when: &str) -> Moment {
+        Moment { at: at(when), event_id: format!("evt_{when}") }
+    }
+
+    /// 1000 paid on 5 January with one charge, of which nothing was taken back.
+    fn payment() -> Payment {
+        let mut story = Story::default();
+        story.pays("in_1", "2026-01-05", 1000, BillingReason::Manual).done();
+        let mut payment = fold(&story.events).payments.remove(0);
+        payment.charges = vec![ChargeMoney { captured: 1000, ..ChargeMoney::default() }];
+        payment
+    }
+
+    fn refund(amount: i64, created: &str) -> RefundMoney {
+        let succeeded = Some(format!("evt_{created}"));
+        RefundMoney { id: format!("re_{created}"), amount, created: at(created), succeeded, ended: None }
+    }
+
+    /// What is taken back at each of these moments, and how much of that by disputes.
+    fn levels(payment: &Payment, moments: &[&str]) -> Vec<(i64, i64)> {
+        let at_each = moments.iter().map(|now| taken(payment, 1000, HOUR, at(now)));
+        at_each.map(|taken| taken.levels.last().map_or((0, 0), |level| (level.taken, level.disputed))).collect()
+    }
+
+    fn next_change(payment: &Payment, now: &str) -> Option<Time> {
+        taken(payment, 1000, HOUR, at(now)).next_change_at
+    }
+
+    #[test]
+    fn a_refund_counts_from_its_delay_until_it_fails() {
+        let mut payment = payment();
+        payment.charges[0].refunds =
+            vec![RefundMoney { ended: Some(moment("2026-01-09T00:00:00Z")), ..refund(400, "2026-01-06T00:00:00Z") }];
+        let moments = ["2026-01-06T00:59:59Z", "2026-01-06T01:00:00Z", "2026-01-08T23:59:59Z", "2026-01-09T00:00:00Z"];
+        assert_eq!(levels(&payment, &moments), [(0, 0), (400, 0), (400, 0), (0, 0)]);
+        assert_eq!(next_change(&payment, "2026-01-06T00:59:59Z"), Some(at("2026-01-06T01:00:00Z")));
+        assert_eq!(next_change(&payment, "2026-01-06T01:00:00Z"), Some(at("2026-01-09T00:00:00Z")));
+        assert_eq!(next_change(&payment, "2026-01-09T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn of_a_figure_what_did_not_stand_is_left_out() {
+        let mut payment = payment();
+        payment.charges[0].figures = vec![(moment("2026-01-06T00:00:00Z"), 300), (moment("2026-01-07T00:00:00Z"), 500)];
+        let pending = RefundMoney { succeeded: None, ..refund(120, "2026-01-06T00:00:00Z") };
+        let failed = RefundMoney { ended: Some(moment("2026-01-10T00:00:00Z")), ..refund(80, "2026-01-07T00:00:00Z") };
+        payment.charges[0].refunds = vec![pending, failed];
+        let moments = ["2026-01-06T00:59:59Z", "2026-01-06T01:00:00Z", "2026-01-07T01:00:00Z", "2026-01-10T00:00:00Z"];
+        // 300 − 120, 500 − 120, 500 − 120 − 80.
+        assert_eq!(levels(&payment, &moments), [(0, 0), (180, 0), (380, 0), (300, 0)]);
+    }
+
+    #[test]
+    fn a_dispute_takes_at_once_until_it_is_given_back_and_never_more_than_the_charge() {
+        let mut payment = payment();
+        payment.charges[0].refunds = vec![refund(300, "2026-01-06T00:00:00Z")];
+        payment.charges[0].disputes = vec![DisputeMoney {
+            id: "dp_1".to_owned(),
+            amount: 1000,
+            taken: Some(moment("2026-01-08T00:00:00Z")),
+            returned: Some(moment("2026-01-20T00:00:00Z")),
+        }];
+        let moments = ["2026-01-07T23:59:59Z", "2026-01-08T00:00:00Z", "2026-01-19T23:59:59Z", "2026-01-20T00:00:00Z"];
+        assert_eq!(levels(&payment, &moments), [(300, 0), (1000, 700), (1000, 700), (300, 0)]);
+        payment.charges[0].disputes[0].taken = None;
+        assert_eq!(levels(&payment, &["2026-01-10T00:00:00Z", "2026-01-21T00:00:00Z"]), [(300, 0), (300, 0)]);
+    }
+
+    #[test]
+    fn a_charge_gives_back_no_more_than_it_took_and_an_unknown_one_no_more_than_was_paid() {
+        let mut payment = payment();
+        payment.charges[0] =
+            ChargeMoney { captured: 400, refunds: vec![refund(900, "2026-01-06T00:00:00Z")], ..ChargeMoney::default() };
+        assert_eq!(levels(&payment, &["2026-01-07T00:00:00Z"]), [(400, 0)]);
+        payment.charges[0].captured = 0;
+        assert_eq!(levels(&payment, &["2026-01-07T00:00:00Z"]), [(900, 0)]);
+        payment.charges[0].refunds[0].amount = 5000;
+        assert_eq!(levels(&payment, &["2026-01-07T00:00:00Z"]), [(1000, 0)]);
+    }
+
+    #[test]
+    fn a_credit_note_counts_from_its_delay_until_it_is_voided() {
+        let note = |id: &str, amount, voided: Option<&str>| NoteMoney {
+            id: id.to_owned(),
+            amount,
+            created: moment("2026-01-06T00:00:00Z"),
+            voided: voided.map(moment),
+        };
+        let mut payment = payment();
+        payment.charges.clear();
+        payment.notes = vec![note("cn_1", 250, Some("2026-01-09T00:00:00Z")), note("cn_2", 100, None)];
+        let moments = ["2026-01-06T00:59:59Z", "2026-01-06T01:00:00Z", "2026-01-08T23:59:59Z", "2026-01-09T00:00:00Z"];
+        assert_eq!(levels(&payment, &moments), [(0, 0), (350, 0), (350, 0), (100, 0)]);
+        // One that gave nothing back outside of Stripe is nothing to wait for.
+        payment.notes = vec![note("cn_3", 0, Some("2026-01-09T00:00:00Z"))];
+        assert_eq!(taken(&payment, 1000, HOUR, at("2026-01-05")), Taken::default());
+    }
+
+    #[test]
+    fn voiding_takes_all_from_its_moment_on() {
+        let mut payment = payment();
+        payment.charges.clear();
+        payment.voided = Some(moment("2026-01-09T00:00:00Z"));
+        let moments = ["2026-01-08T23:59:59Z", "2026-01-09T00:00:00Z"];
+        assert_eq!(levels(&payment, &moments), [(0, 0), (1000, 0)]);
+        let now = taken(&payment, 1000, HOUR, at("2026-02-01"));
+        assert_eq!((now.now(), now.was_full(1000), now.was_full(1001)), (1000, true, false));
+        assert_eq!((now.full_since(1000), now.full_since(1001)), (Some(at("2026-01-09")), None));
+    }
+
+    #[test]
+    fn nothing_is_taken_back_before_it_was_paid() {
+        let mut payment = payment();
+        payment.charges[0].refunds = vec![refund(400, "2026-01-01T00:00:00Z")];
+        let taken = taken(&payment, 1000, HOUR, at("2026-01-05"));
+        assert_eq!(
+            taken.levels.iter().map(|level| (level.at, level.taken)).collect::<Vec<_>>(),
+            [(at("2026-01-05"), 400)]
+        );
+    }
+}

@@ -91,6 +91,7 @@ impl World {
     }
 
     /// On a database that somebody else looks after.
+    #[allow(dead_code)] // not in every suite
     pub async fn at(url: &str, start: Time, ids: Ids) -> Self {
         let db = Db::open(url).await.unwrap();
         Self::with(url.to_owned(), db, Place::Shared, "default", start, ids).await

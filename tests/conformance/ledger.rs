@@ -298,7 +298,8 @@ async fn the_books_are_apart(world: &World) {
 
 async fn what_was_read_ahead_counts_only_while_nobody_else_recorded(world: &World) {
     let batch = usize::try_from(BATCH).unwrap();
-    let events: Vec<_> = (0..2 * batch + 188).map(|n| charge(n, &format!("cus_{}", n % 10))).collect();
+    let count = u32::try_from(2 * batch + 188).unwrap();
+    let events: Vec<_> = (0..count).map(|n| charge(n, &format!("cus_{}", n % 10))).collect();
     for event in &events {
         world.submit(event).await.unwrap();
     }

@@ -81,6 +81,7 @@ impl Server {
     }
 
     /// The process's id.
+    #[allow(dead_code)] // not in every suite
     pub fn id(&self) -> u32 {
         self.child.id()
     }

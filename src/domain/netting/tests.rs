@@ -384,3 +384,23 @@ proptest! {
         prop_assert_eq!(sum - ledger.paid, left);
     }
 }
+
+#[test]
+fn every_reason_has_words_of_its_own() {
+    use std::collections::BTreeSet;
+    let all = Reason::ALL;
+    for reason in all {
+        assert_eq!(Reason::named(reason.as_str()), Some(reason));
+        assert!(reason.sentence().ends_with('.') && reason.remedy().is_none_or(|remedy| remedy.ends_with('.')));
+    }
+    assert_eq!(Reason::named("paid"), None);
+    assert_eq!(all.map(Reason::sentence).into_iter().collect::<BTreeSet<_>>().len(), all.len());
+    let remedies: BTreeSet<&str> = all.into_iter().filter_map(Reason::remedy).collect();
+    assert_eq!(remedies.len(), 6);
+    // There is nothing to do about a balance that is too low.
+    for reason in [Reason::NothingDue, Reason::NegativeBalance, Reason::BelowMinimum] {
+        assert_eq!((reason.remedy(), reason.needs_partner()), (None, false));
+    }
+    assert!(Reason::TaxFormMissing.needs_partner() && Reason::NoMethod.needs_partner());
+    assert!(!Reason::OnHold.needs_partner());
+}

@@ -82,4 +82,15 @@ mod tests {
         assert_eq!(dated.at(at(6)), Some(&"a"));
         assert_eq!(dated.at(at(8)), Some(&"b"));
     }
+
+    #[test]
+    fn a_value_was_known_since_it_was_entered_whenever_it_counts_from() {
+        let mut dated = Dated::default();
+        assert_eq!(dated.entered_at(at(1)), None);
+        dated.enter(1, at(10), None, "a");
+        dated.enter(2, at(20), Some(at(7)), "b");
+        assert_eq!(dated.entered_at(at(6)), Some(at(10)));
+        assert_eq!(dated.entered_at(at(7)), Some(at(20)));
+        assert_eq!(dated.entered_at(at(31)), Some(at(20)));
+    }
 }
