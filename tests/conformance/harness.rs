@@ -102,7 +102,7 @@ impl World {
             // Every statement is looked at.
             Place::Database { .. } => {
                 crate::plans::listen();
-                Db::open_telling(&url, tracing::log::LevelFilter::Debug).await.unwrap()
+                Db::open_telling(&url, tracing::log::LevelFilter::Info).await.unwrap()
             }
             _ => Db::open(&url).await.unwrap(),
         };

@@ -112,12 +112,12 @@ impl<S: tracing::Subscriber> Layer<S> for Told {
         event.record(&mut statement);
         let text = if statement.whole.trim().is_empty() { statement.summary } else { statement.whole };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // What worlds send by themselves is told less loudly.
+        // What worlds send by themselves is told by another level, which no connection of a test's own has.
         match *event.metadata().level() {
             tracing::Level::TRACE => {
                 told().lock().unwrap().insert(text);
             }
-            tracing::Level::DEBUG => crate::distributed::hear(&text),
+            tracing::Level::INFO => crate::distributed::hear(&text),
             _ => {}
         }
     }
