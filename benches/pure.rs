@@ -30,7 +30,7 @@ fn bodies() -> Vec<Vec<u8>> {
 }
 
 /// One after the other, for ever: no two in a row are alike.
-fn in_turn<T>(all: &[T]) -> impl FnMut() -> &T {
+fn in_turn<'a, T>(all: &'a [T]) -> impl FnMut() -> &'a T {
     let mut at = 0;
     move || {
         at = (at + 1) % all.len();

@@ -4,6 +4,8 @@
 //! the figures to compare are ratios: to the floor (an endpoint that only verifies signatures, under the same load), and
 //! to another run on the same machine.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // figures
+
 mod api;
 mod floor;
 mod load;

@@ -24,10 +24,10 @@ pub struct Arguments {
     /// For how many seconds webhooks are sent at half the rate
     #[arg(long, default_value_t = 10)]
     steady: u64,
-    /// A PostgreSQL server on which a database may be made and dropped; else SQLite
+    /// A `PostgreSQL` server on which a database may be made and dropped; else `SQLite`
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
-    /// Where the SQLite file is made, on the disk that is to be measured
+    /// Where the `SQLite` file is made, on the disk that is to be measured
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     folder: PathBuf,
     /// Print JSON
@@ -36,12 +36,11 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let engine = match &arguments.postgres {
-        Some(server) => Engine::Postgres(server.clone()),
-        None => {
-            let folder = std::path::absolute(&arguments.folder).map_err(Failure::system("cannot find the folder"))?;
-            Engine::Sqlite(folder)
-        }
+    let engine = if let Some(server) = &arguments.postgres {
+        Engine::Postgres(server.clone())
+    } else {
+        let folder = std::path::absolute(&arguments.folder).map_err(Failure::system("cannot find the folder"))?;
+        Engine::Sqlite(folder)
     };
     let plan = Plan {
         events: arguments.events.max(10),

@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub struct Arguments {
     #[command(flatten)]
     pub flags: ServeFlags,
-    /// Be one half of the service, where several processes share a PostgreSQL
+    /// Be one half of the service, where several processes share a `PostgreSQL`
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Part>,
 }

@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::store::{Mode, StoreError, Urgency, WorkspaceId, customers, erasures, workspaces};
 
 /// How often it looks.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Looks after what was erased.
 pub struct Keeper {

@@ -99,9 +99,10 @@ impl Verifying<'_> {
         let owner = |reference: &String| owners.get(&(mode, reference.clone())).map_or("", String::as_str);
         // A file keeps what was erased in the database since.
         let terms = self.ledger.db.terms(tx, self.workspace).await?;
-        let erased = match terms.has_erasures {
-            true => erasures::among(tx, self.workspace, owners.values().map(String::as_str)).await?,
-            false => HashSet::new(),
+        let erased = if terms.has_erasures {
+            erasures::among(tx, self.workspace, owners.values().map(String::as_str)).await?
+        } else {
+            HashSet::new()
         };
         let eraser = terms.pseudonyms.as_ref().map(|pseudonyms| Eraser { pseudonyms, terms: &terms });
         let keys = about.iter().map(|(event, _, reference)| (owner(reference), event.event_id.as_str(), event.shape));

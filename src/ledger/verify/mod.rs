@@ -132,7 +132,7 @@ impl Ledger {
     ) -> Result<Report, StoreError> {
         let (now, woken_since) = (self.clock.now(), resettle::newest(tx, workspace).await?);
         let (terms, archives) = (Some(terms.clone()), archives::all(tx, workspace).await?);
-        let mut verifying = Verifying { terms, archives, ..Verifying::new(self, workspace, now, woken_since) };
+        let mut verifying = Verifying { archives, terms, ..Verifying::new(self, workspace, now, woken_since) };
         verifying.customers(tx, customers).await?;
         Ok(verifying.report)
     }
