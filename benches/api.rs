@@ -22,7 +22,7 @@ use commission_bridge::admin::{Session, keys};
 use commission_bridge::clock::Clock;
 use commission_bridge::config::Secret;
 use commission_bridge::domain::Time;
-use commission_bridge::http::{self, App, DEFAULT_WORKSPACE, Settings};
+use commission_bridge::http::{self, App, Bounds, DEFAULT_WORKSPACE, Settings};
 use commission_bridge::ids::Ids;
 use commission_bridge::intake::clicks::Clicks;
 use commission_bridge::intake::{Arrivals, Inbox, Incoming};
@@ -146,7 +146,7 @@ impl Api {
         let app = App::new(db, (inbox, clicks), settings, clock, ids, worker.waker());
         let stop = CancellationToken::new();
         let (http_stop, worker_stop) = (stop.clone(), stop.clone());
-        tokio::spawn(http::serve(app, listener, async move { http_stop.cancelled().await }));
+        tokio::spawn(http::serve(app, listener, Bounds::default(), async move { http_stop.cancelled().await }));
         tokio::spawn(async move { worker.run(worker_stop).await });
         Self { address, key, stop }
     }

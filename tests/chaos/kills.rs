@@ -33,7 +33,7 @@ fn killed_again_and_again_it_loses_and_doubles_nothing(home: &mut Home) {
         }
         let mut server = Server::start(home);
         stripe.send_to(&[&server.address]);
-        in_the_middle += u64::from(stripe.wait_for(random.index(stride), Duration::from_secs(60)));
+        in_the_middle += u64::from(stripe.wait_for(random.index(stride), Duration::from_mins(1)));
         let until = Instant::now() + Duration::from_micros(random.bits() % 5000);
         while Instant::now() < until {
             std::hint::spin_loop();

@@ -65,6 +65,7 @@ impl Postgres {
     }
 
     /// Gives it a folder.
+    #[allow(clippy::unused_self, reason = "it reads as what is done")]
     pub fn owns(&self, folder: &Path) {
         if is_root() {
             assert!(Command::new("chown").arg("postgres:postgres").arg(folder).status().unwrap().success());

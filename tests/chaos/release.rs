@@ -81,7 +81,7 @@ pub async fn balances(world: &World) -> Vec<(String, String, i64, i64)> {
 
 fn merchant() -> Business {
     let start = Utc.with_ymd_and_hms(2026, 4, 1, 0, 0, 0).unwrap();
-    business(&Options { customers: 30, months: 5, start, ..Options::new(2_026_11) })
+    business(&Options { customers: 30, months: 5, start, ..Options::new(202_611) })
 }
 
 fn bodies(merchant: &Business, place: usize) -> Vec<Value> {
@@ -299,7 +299,7 @@ async fn the_first_release() {
             }
         };
         std::fs::write(file(name), format!("{}\n", serde_json::to_string_pretty(&frozen).unwrap())).unwrap();
-        let later: String = later.iter().map(|body| format!("{body}\n")).collect();
+        let later = later.iter().fold(String::new(), |all, body| all + &body.to_string() + "\n");
         write("later.jsonl.zst", later.as_bytes());
         tokio::task::spawn_blocking(move || drop(home)).await.unwrap();
     }

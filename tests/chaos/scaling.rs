@@ -117,7 +117,7 @@ fn what_replicas_cost() {
             if quotas.iter().all(Option::is_some) { format!("{percent} %") } else { "none to be had".to_owned() };
         println!(
             "{count} | {quota} | {:.0} | {} | {} | {waits} of {samples} looks | {deadlocks} | {shares:?}",
-            events as f64 / seconds,
+            f64::from(u32::try_from(events).unwrap()) / seconds,
             each(own),
             each(known.values().sum()),
         );

@@ -169,7 +169,9 @@ impl Checking {
                 let mut frame = Frame::new();
                 self.table(&update.table, &mut frame, &[]);
                 if let Some(UpdateTableFromKind::AfterSet(from) | UpdateTableFromKind::BeforeSet(from)) = &update.from {
-                    from.iter().for_each(|table| self.table(table, &mut frame, &[]));
+                    for table in from {
+                        self.table(table, &mut frame, &[]);
+                    }
                 }
                 for Assignment { value, .. } in &update.assignments {
                     self.inside(value, &[&frame]);

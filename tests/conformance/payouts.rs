@@ -121,7 +121,7 @@ enum Habit {
 
 async fn every_month_of_a_business_adds_up(world: &World) {
     for (seed, habit) in [(1, Habit::Prompt), (2, Habit::ApprovesLate), (3, Habit::ClosesTwo)] {
-        months(world, seed, habit).await;
+        Box::pin(months(world, seed, habit)).await;
     }
 }
 
