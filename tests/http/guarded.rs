@@ -85,7 +85,7 @@ fn secrets_are_encrypted_and_a_lost_key_is_named(home: &Home) {
 }
 
 fn answers_carry_headers_that_browsers_heed(home: &Home) {
-    let server = Server::start_with(home, |command| command.env("PUBLIC_URL", "https://bridge.example.com"));
+    let server = Server::start(home);
     for path in ["/v1/balances", "/docs/", "/healthz", "/nothing", "/onboard/none", "/metrics"] {
         let answer = server.get(path);
         let headers = answer.headers.to_lowercase();
@@ -94,7 +94,6 @@ fn answers_carry_headers_that_browsers_heed(home: &Home) {
             "x-frame-options: deny",
             "content-security-policy: default-src 'none'",
             "referrer-policy: ",
-            "strict-transport-security: max-age=",
         ];
         for header in all {
             assert!(headers.contains(header), "{path}: {header} of {headers}");
