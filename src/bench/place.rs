@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sqlx::Connection as _;
-
 use super::machine::{Spent, peak_memory};
 use super::{Address, BenchError, SECRET, system};
 use crate::clock::Clock;
 use crate::domain::calendar::Month;
-use crate::on;
-use crate::store::{Db, customers, events, workspaces};
+use crate::store::{Db, customers, events, throwaway, workspaces};
 
 /// Which engine, and where.
 #[derive(Debug, Clone)]
@@ -48,7 +45,7 @@ impl Place {
         let url = match &engine {
             Engine::Sqlite(_) => format!("sqlite://{}", folder.join("bench.db").display()),
             Engine::Postgres(server) => {
-                on_server(server, &format!("CREATE DATABASE {name}")).await?;
+                throwaway::on_server(server, &format!("CREATE DATABASE {name}")).await?;
                 let (path, query) = server.split_once('?').map_or((server.as_str(), ""), |(path, query)| (path, query));
                 let (server, _) = path.rsplit_once('/').ok_or_else(|| {
                     BenchError::Said("the server's address should end with a database, such as /postgres".to_owned())
@@ -133,17 +130,10 @@ impl Place {
     pub async fn remove(self) -> Result<(), BenchError> {
         let _ = std::fs::remove_dir_all(&self.folder);
         if let Engine::Postgres(server) = &self.engine {
-            on_server(server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await?;
+            throwaway::on_server(server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await?;
         }
         Ok(())
     }
-}
-
-async fn on_server(server: &str, statement: &str) -> Result<(), BenchError> {
-    let said = |error: sqlx::Error| BenchError::Said(format!("PostgreSQL: {error}"));
-    let mut admin = sqlx::PgConnection::connect(server).await.map_err(said)?;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut admin).await.map_err(said)?;
-    admin.close().await.map_err(said)
 }
 
 /// How far the work has come.
@@ -199,19 +189,8 @@ impl Served<'_> {
     /// How many events are recorded and settled by now.
     pub(super) async fn recorded(&self) -> Result<Progress, BenchError> {
         let mut tx = self.db.read().await?;
-        let counts: (i64, i64, i64) = on!(tx, conn => {
-            sqlx::query_as(
-                "SELECT (SELECT COUNT(*) FROM event_ids), (SELECT COUNT(*) FROM unread),
-                        (SELECT COUNT(*) FROM facts f JOIN customers c ON c.workspace_id = f.workspace_id
-                             AND c.customer_id = f.customer_id
-                         WHERE c.settled_at IS NULL)",
-            )
-            .fetch_one(conn)
-            .await
-            .map_err(crate::store::StoreError::from)?
-        });
+        let (all, unread, never_settled) = throwaway::progress(&mut tx).await?;
         tx.rollback().await?;
-        let (all, unread, never_settled) = counts;
         Ok(Progress { settled: usize::try_from(all - unread - never_settled).unwrap_or_default() })
     }
 
@@ -251,27 +230,16 @@ impl Served<'_> {
 
     pub(super) async fn disk(&self) -> Result<Disk, BenchError> {
         let mut tx = self.db.read().await?;
-        let events: (i64,) = on!(tx, conn => {
-            sqlx::query_as("SELECT COUNT(*) FROM event_ids").fetch_one(conn).await.map_err(crate::store::StoreError::from)?
-        });
+        let (events, _, _) = throwaway::progress(&mut tx).await?;
         tx.rollback().await?;
-        let events = events.0.unsigned_abs();
+        let events = events.unsigned_abs();
         match &self.place.engine {
             Engine::Sqlite(_) => {
                 // What is in the write-ahead log goes where it belongs, as it does in time.
                 Ok(Disk { events, raw: None, all: size_of(&self.place.folder) })
             }
             Engine::Postgres(_) => {
-                let said = |error: sqlx::Error| BenchError::Said(format!("PostgreSQL: {error}"));
-                let mut connection = sqlx::PgConnection::connect(self.place.url()).await.map_err(said)?;
-                let (raw, all): (i64, i64) = sqlx::query_as(
-                    "SELECT (SELECT SUM(pg_total_relation_size(relid))::BIGINT FROM pg_partition_tree('events'))
-                                + pg_total_relation_size('event_ids'),
-                            pg_database_size(current_database())",
-                )
-                .fetch_one(&mut connection)
-                .await
-                .map_err(said)?;
+                let (raw, all) = throwaway::sizes(self.place.url()).await?;
                 Ok(Disk { events, raw: Some(raw.unsigned_abs()), all: all.unsigned_abs() })
             }
         }

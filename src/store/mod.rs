@@ -52,6 +52,7 @@ pub mod stripe_endpoints;
 pub mod subscription_states;
 pub mod sync_gaps;
 pub mod syncs;
+pub mod throwaway;
 pub mod tiers;
 pub mod transfers;
 pub mod vault;
