@@ -101,7 +101,7 @@ async fn erase(config: &Config, arguments: &Erase) -> Result<(), Failure> {
     let Whom { customer, partner } = &arguments.whom;
     let outcome = match (customer, partner) {
         (Some(name), _) => privacy::erase_customer(&mut session, &ledger, name).await?,
-        (None, key) => privacy::erase_partner(&mut session, &ledger, key.as_deref().unwrap_or_default()).await?,
+        (None, key) => privacy::erase_partner(&mut session, key.as_deref().unwrap_or_default()).await?,
     };
     session.commit().await?;
     context.catch_up().await?;

@@ -1,12 +1,13 @@
 //! What requests carry: JSON of which every field is known, ids in addresses, and the promise of a request that may be
 //! sent twice.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -78,17 +79,37 @@ impl FromRequest<App> for PostFile {
 }
 
 /// The whole body, within its limits.
-pub(super) async fn read(body: axum::body::Body, limit: usize) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::too_large(format!("the body is larger than {limit} bytes")))
+///
+/// # Errors
+/// 413 for one beyond `limit` bytes, 408 for one that takes too long, 400 for one that ends too early.
+pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    read_counting(body, limit, |_| Ok(())).await
+}
+
+/// The same; `arrived` is told how many bytes there are by now, and may put an end to it.
+pub(super) async fn read_counting(
+    mut body: Body,
+    limit: usize,
+    mut arrived: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
+    let reading = async {
+        let (mut parts, mut size) = (Vec::new(), 0_usize);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::bad_request("body_unreadable", "the body ended too early"))?;
+            let Ok(part) = frame.into_data() else { continue };
+            size = size.saturating_add(part.len());
+            if size > limit {
+                return Err(Problem::too_large(format!("the body is larger than {limit} bytes")));
+            }
+            arrived(size)?;
+            parts.push(part);
         }
-        Ok(Err(_)) => Err(Problem::bad_request("body_unreadable", "the body ended too early")),
-        Err(_) => {
-            Err(Problem::too_slow(format!("the body took more than {} seconds to arrive", BODY_PATIENCE.as_secs())))
-        }
-    }
+        // Most bodies come in one piece.
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Bytes::from(parts.concat()) })
+    };
+    tokio::time::timeout(BODY_PATIENCE, reading).await.unwrap_or_else(|_| {
+        Err(Problem::too_slow(format!("the body took more than {} seconds to arrive", BODY_PATIENCE.as_secs())))
+    })
 }
 
 fn json_only(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, Problem> {

@@ -60,6 +60,11 @@ impl Problem {
         }
     }
 
+    /// Which problem it is; stable.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// 404
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)

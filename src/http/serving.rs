@@ -42,6 +42,8 @@ impl Default for Bounds {
 
 /// The longest head of a request that is read, in bytes: a line, headers, an address.
 const LONGEST_HEAD: usize = 32 * 1024;
+/// The code of the answer to what is too much.
+const OVERLOADED: &str = "overloaded";
 /// How long to wait when the system has no more connections to give.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
@@ -147,6 +149,11 @@ async fn receive(app: App, workspace: String, request: Request<Body>) -> Respons
 impl Problem {
     /// 503: more comes in than can be kept; the sender should come again.
     pub(super) fn overloaded() -> Self {
-        Self::unavailable("overloaded", "more comes in than can be stored; send it again in a moment")
+        Self::unavailable(OVERLOADED, "more comes in than can be stored; send it again in a moment")
+    }
+
+    /// Whether it is that one.
+    pub(super) fn is_overload(&self) -> bool {
+        self.code() == OVERLOADED
     }
 }

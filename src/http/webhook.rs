@@ -9,10 +9,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body::Body as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::body::read;
+use super::body::read_counting;
 use super::{App, BODY_LIMIT, Counters, DEFAULT_WORKSPACE, Problem, request_id};
 use crate::intake::{Incoming, SubmitError};
 use crate::store::events::Source;
@@ -117,8 +116,12 @@ pub(super) async fn accept(
     body: Body,
 ) -> Result<&'static str, Problem> {
     let _measured = app.counters.webhook_seconds.start_timer();
-    let _room = room(app, &body)?;
-    let body = read(body, BODY_LIMIT).await.inspect_err(|_| Counters::count(&app.counters.refused))?;
+    let mut room = None;
+    let body = read_counting(body, BODY_LIMIT, |size| make_room(app, &mut room, size)).await;
+    let body = body.inspect_err(|problem| {
+        let counter = if problem.is_overload() { &app.counters.overloaded } else { &app.counters.refused };
+        Counters::count(counter);
+    })?;
     let endpoint = match app.endpoints.find(app, workspace).await {
         Ok(Some(endpoint)) => endpoint,
         Ok(None) => return Err(Problem::not_found(format!("there is no workspace {workspace:?}"))),
@@ -146,21 +149,25 @@ pub(super) async fn accept(
             Counters::count(&app.counters.refused);
             Err(Problem::bad_request("not_an_event", format!("the body is no Stripe event: {error}")))
         }
-        Err(SubmitError::Overloaded) => Err(overloaded(app)),
+        Err(SubmitError::Overloaded) => {
+            Counters::count(&app.counters.overloaded);
+            Err(Problem::overloaded())
+        }
         Err(error) => Err(unavailable(app, headers, &error)),
     }
 }
 
-/// Room in memory for a body, before it is read: what does not fit is sent again later, by Stripe.
-fn room(app: &App, body: &Body) -> Result<OwnedSemaphorePermit, Problem> {
-    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(BODY_LIMIT);
-    let kib = u32::try_from(size.min(BODY_LIMIT).div_ceil(1024)).unwrap_or(u32::MAX);
-    app.bodies.clone().try_acquire_many_owned(kib.max(1)).map_err(|_| overloaded(app))
-}
-
-fn overloaded(app: &App) -> Problem {
-    Counters::count(&app.counters.overloaded);
-    Problem::overloaded()
+/// Room in memory for a body of which so many bytes have arrived; what does not fit is sent again later, by Stripe. It is
+/// not taken before they arrive: whoever only announces a body, which anybody may, keeps nobody else out.
+fn make_room(app: &App, room: &mut Option<OwnedSemaphorePermit>, size: usize) -> Result<(), Problem> {
+    let held = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let more = u32::try_from(size.div_ceil(1024).saturating_sub(held)).unwrap_or(u32::MAX);
+    let more = app.bodies.clone().try_acquire_many_owned(more).map_err(|_| Problem::overloaded())?;
+    match room {
+        Some(room) => room.merge(more),
+        None => *room = Some(more),
+    }
+    Ok(())
 }
 
 fn verify(app: &App, secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {

@@ -7,7 +7,6 @@ use crate::admin::{Refused, Session};
 use crate::domain::pseudonym::{ERASED, Eraser};
 use crate::domain::terms::{Change, Erasable, Status, Terms};
 use crate::intake::payload;
-use crate::ledger::Ledger;
 use crate::ledger::erase::all_without;
 use crate::store::events::StoredEvent;
 use crate::store::{Mode, Tx, WorkspaceId, balances, changes, events, personal};
@@ -28,7 +27,7 @@ const PERSONAL: [&str; 9] = ["account", "country", "email", "legal_name", "local
 ///
 /// # Errors
 /// [`Refused`]: there is no such partner, or money still moves.
-pub async fn erase(session: &mut Session, _ledger: &Ledger, key: &str) -> Result<Outcome, Refused> {
+pub async fn erase(session: &mut Session, key: &str) -> Result<Outcome, Refused> {
     let (terms, pseudonyms) = terms_with_pseudonyms(session).await?;
     let partner = terms.partners.get(key);
     let partner = partner.ok_or_else(|| Refused::Missing(format!("there is no partner {key:?}")))?;

@@ -16,9 +16,9 @@ const REST: TimeDelta = TimeDelta::microseconds(150);
 /// Nobody remembers more customers than this; who is forgotten is settled sooner.
 const MOST: usize = 10_000;
 
-/// Until when who rests, in this process.
+/// Since when and until when who rests, in this process.
 #[derive(Debug, Default)]
-pub(super) struct Resting(Mutex<HashMap<(WorkspaceId, String), Time>>);
+pub(super) struct Resting(Mutex<HashMap<(WorkspaceId, String), (Time, Time)>>);
 
 impl Resting {
     /// A customer with so many events is being settled.
@@ -30,18 +30,19 @@ impl Resting {
         let Some(until) = REST.checked_mul(events).and_then(|rest| now.checked_add_signed(rest)) else { return };
         let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if resting.len() >= MOST {
-            resting.retain(|_, until| *until > now);
+            resting.retain(|_, (_, until)| *until > now);
         }
         if resting.len() < MOST {
-            resting.insert((workspace, customer_id.to_owned()), until);
+            resting.insert((workspace, customer_id.to_owned()), (now, until));
         }
     }
 
-    /// Whether a customer rests.
+    /// Whether a customer rests. A clock that was set back ends it.
     pub(super) fn has(&self, workspace: WorkspaceId, customer_id: &str, now: Time) -> bool {
         let resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Most of the time nobody does.
-        !resting.is_empty() && resting.get(&(workspace, customer_id.to_owned())).is_some_and(|until| *until > now)
+        let rests = |(since, until): &(Time, Time)| *since <= now && now < *until;
+        !resting.is_empty() && resting.get(&(workspace, customer_id.to_owned())).is_some_and(rests)
     }
 }
 
@@ -59,5 +60,6 @@ mod tests {
         assert!(resting.has(WorkspaceId(1), "cust_long", now + TimeDelta::seconds(14)));
         assert!(!resting.has(WorkspaceId(2), "cust_long", now), "another workspace's");
         assert!(!resting.has(WorkspaceId(1), "cust_long", now + TimeDelta::seconds(15)));
+        assert!(!resting.has(WorkspaceId(1), "cust_long", now - TimeDelta::days(1)), "the clock was set back");
     }
 }

@@ -1,5 +1,7 @@
 //! What guards the service from outside: encrypted secrets, headers, personal data on request, logs that say nothing of it.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ on_both_engines!(
     a_customer_is_exported_and_erased,
     logs_are_json_with_request_ids,
     it_looks_after_its_own_health,
+    more_than_fits_is_asked_to_come_again,
 );
 
 fn key(home: &Home, role: &str) -> String {
@@ -106,6 +109,36 @@ fn answers_carry_headers_that_browsers_heed(home: &Home) {
     let metrics = server.get("/metrics").body;
     assert!(!metrics.contains("method=\"M1\""), "whoever asks invents no metrics: {metrics}");
     assert!(metrics.contains("commission_bridge_build_info"), "{metrics}");
+}
+
+/// Begins a webhook of a mebibyte and sends so much of it.
+fn begun(server: &Server, bytes: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "POST /webhooks/stripe/default HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
+        server.address,
+        1024 * 1024
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b' '; bytes]).unwrap();
+    stream
+}
+
+fn more_than_fits_is_asked_to_come_again(home: &Home) {
+    let server = Server::start(home);
+    let announced: Vec<TcpStream> = (0..40).map(|_| begun(&server, 0)).collect();
+    assert_eq!(deliver(&server.address, &sale(1)).unwrap().status, 200, "an announcement takes no room");
+    drop(announced);
+    let arrived: Vec<TcpStream> = (0..32).map(|_| begun(&server, 1024 * 1024 - 1)).collect();
+    let refused = || Some(deliver(&server.address, &sale(2)).unwrap()).filter(|answer| answer.status == 503);
+    assert!(until(Duration::from_secs(8), || refused().is_some()), "{}", server.said());
+    let answer = refused().unwrap();
+    assert_eq!(answer.problem(503), "overloaded");
+    assert!(answer.headers.contains("retry-after: "), "{answer:?}");
+    drop(arrived);
+    assert!(until(Duration::from_secs(8), || refused().is_none()), "{}", server.said());
+    assert_eq!(deliver(&server.address, &sale(2)).unwrap().status, 200);
+    assert!(server.get("/metrics").body.contains("{result=\"overloaded\"}"));
 }
 
 fn a_customer_is_exported_and_erased(home: &Home) {

@@ -139,7 +139,7 @@ pub(super) async fn erase(State(app): State<App>, caller: Caller, post: Post<Who
     let ledger = app.ledger();
     let outcome = match post.body.one()? {
         Of::Customer(name) => privacy::erase_customer(&mut doing.session, &ledger, name).await?,
-        Of::Partner(key) => privacy::erase_partner(&mut doing.session, &ledger, key).await?,
+        Of::Partner(key) => privacy::erase_partner(&mut doing.session, key).await?,
     };
     let erased = Erased {
         object: "erasure",

@@ -105,6 +105,17 @@ mod tests {
         }
     }
 
+    /// Whatever is stored was packed with it.
+    #[test]
+    fn the_dictionary_never_changes() {
+        use sha2::{Digest, Sha256};
+        assert_eq!(
+            hex::encode(Sha256::digest(EVENTS)),
+            "7db7e17ec155111777c1206a3a0fb63b928987730b2d20e5ca6161d1b8c78dbc",
+            "a new dictionary is another file, and another codec"
+        );
+    }
+
     /// What earlier releases stored.
     #[test]
     fn bodies_without_the_dictionary_are_read() {
