@@ -191,10 +191,13 @@ impl Ledger {
         let plan_one = move |Decided { customer, answer, states, asked }: Decided| {
             let known = known.remove(&customer.customer_id).unwrap_or_default();
             let missing = answer.as_ref().map(|decisions| decisions.missing.clone()).unwrap_or_default();
-            let outcome = answer.map(|decisions| {
+            // An amount beyond 64 bits ends this customer's turn, not the batch's.
+            let outcome = answer.and_then(|decisions| {
                 let customer_id = customer.customer_id.as_str();
                 let settling = Settling { customer_id, mode: customer.mode(), now, ids: &ids, terms: &terms };
-                (plan(&settling, &decisions, &known), decisions.settle_due_at)
+                catch_unwind(AssertUnwindSafe(|| plan(&settling, &decisions, &known)))
+                    .map(|writes| (writes, decisions.settle_due_at))
+                    .map_err(|panic| panic_text(panic.as_ref()))
             });
             Planned { customer, outcome, states, asked, missing }
         };

@@ -56,7 +56,7 @@ async fn erase(world: &World, name: &str) -> Result<Outcome, Refused> {
 
 async fn erase_partner(world: &World, key: &str) -> Result<Outcome, Refused> {
     let mut session = world.session().await;
-    let outcome = privacy::erase_partner(&mut session, &world.ledger, key).await?;
+    let outcome = privacy::erase_partner(&mut session, key).await?;
     session.commit().await.unwrap();
     world.work().await;
     Ok(outcome)
