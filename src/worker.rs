@@ -4,7 +4,7 @@ mod month_end;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, TimeDelta};
 use tokio::sync::{Mutex, Notify};
@@ -26,8 +26,10 @@ const COLLECT: TimeDelta = TimeDelta::milliseconds(1000);
 const STEP_BACK: TimeDelta = TimeDelta::seconds(1);
 /// How long it lets webhooks that pour in go first.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// The same while they have poured in for so long that whole batches wait: who answers quickly must keep up, too.
-const BUSY: Duration = Duration::from_millis(15);
+/// The same while they have poured in for so long that whole batches wait: who answers quickly must keep up, too. In
+/// proportion to how long the last batch took, in percent, so that either has its part on any machine.
+const REST_PERCENT: u32 = 100;
+const SHORTEST_REST: Duration = Duration::from_millis(5);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -183,9 +185,12 @@ impl Worker {
         for workspace in self.workspaces().await? {
             let mut recorded = full;
             let mut recorder = self.ledger.recorder(workspace);
+            let mut took = Duration::ZERO;
             while !shutdown.is_cancelled() && recorded > 0 {
-                self.step_aside().await;
+                self.step_aside(took).await;
+                let began = Instant::now();
                 recorded = recorder.next().await?;
+                took = began.elapsed();
                 self.seen.fetch_max(micros(self.ledger.clock.now()), Ordering::Relaxed);
                 self.ledger.db.grown_by(recorded).await;
                 self.pouring.store(recorded >= full, Ordering::Relaxed);
@@ -206,7 +211,14 @@ impl Worker {
             let mut idle = false;
             while !idle && !shutdown.is_cancelled() {
                 let mut batches = 0;
-                while batches < BATCHES_BEFORE_A_PAGE && self.settle_batch(workspace).await? > 0 {
+                let mut took = Duration::ZERO;
+                while batches < BATCHES_BEFORE_A_PAGE {
+                    self.step_aside(took).await;
+                    let began = Instant::now();
+                    if self.settle_batch(workspace).await? == 0 {
+                        break;
+                    }
+                    took = began.elapsed();
                     batches += 1;
                 }
                 idle = !self.ledger.resettle(workspace).await? && batches == 0;
@@ -260,7 +272,6 @@ impl Worker {
     }
 
     async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
-        self.step_aside().await;
         let now = self.ledger.clock.now();
         let by = if self.pouring.load(Ordering::Relaxed) { now - COLLECT } else { now };
         let done = self.ledger.settle_due_by(workspace, by, Pace::Lasting).await?;
@@ -271,9 +282,11 @@ impl Worker {
         Ok(done.due)
     }
 
-    /// Lets webhooks go first.
-    async fn step_aside(&self) {
-        let patience = if self.pouring.load(Ordering::Relaxed) { BUSY } else { PATIENCE };
+    /// Lets webhooks go first, after a batch that took so long.
+    async fn step_aside(&self, took: Duration) {
+        let rest = (took * std::env::var("CB_REST").ok().and_then(|v| v.parse().ok()).unwrap_or(REST_PERCENT) / 100)
+            .clamp(SHORTEST_REST, PATIENCE);
+        let patience = if self.pouring.load(Ordering::Relaxed) { rest } else { PATIENCE };
         self.arrivals.step_aside(patience).await;
     }
 

@@ -85,7 +85,7 @@ impl Place {
             .program()?
             .arg("serve")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .map_err(system("cannot start the service"))?;
         let mut lines =
@@ -107,6 +107,7 @@ impl Place {
             .env("DATABASE_URL", &self.url)
             .env("LISTEN", "127.0.0.1:0")
             .env("STRIPE_WEBHOOK_SECRET", SECRET)
+            .env("LOG", std::env::var("LOG").unwrap_or_else(|_| "warn".to_owned()))
             .env_remove("PUBLIC_URL")
             .env_remove("STRIPE_API_KEY")
             .env_remove("SMTP_URL");

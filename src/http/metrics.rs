@@ -19,7 +19,9 @@ use tracing::Instrument as _;
 
 use super::App;
 use crate::store::backlog::{self, Backlog};
-use crate::store::{Connections, Mode, StoreError, Tx, WorkspaceId, commits, reconciliations, syncs, workspaces};
+use crate::store::{
+    Connections, Mode, StoreError, Tx, WorkspaceId, commits, reconciliations, syncs, workspaces, writing,
+};
 
 /// For so long what the database said is shown again.
 const KEPT_FOR: Duration = Duration::from_secs(5);
@@ -79,6 +81,7 @@ impl Default for Counters {
         registry.register(Box::new(webhook_seconds.clone())).expect("a name of its own");
         registry.register(Box::new(requests.clone())).expect("a name of its own");
         registry.register(Box::new(commits().clone())).expect("a name of its own");
+        registry.register(Box::new(writing().clone())).expect("a name of its own");
         registry.register(Box::new(BUILD.clone())).expect("a name of its own");
         Self {
             stored: webhooks.with_label_values(&["stored"]),

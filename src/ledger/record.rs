@@ -20,7 +20,7 @@ use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{
     Mode, StoreError, Tx, WorkspaceId, asked, customers, erasures, facts, lookups, payments, prices, refs, resettle,
 };
-use crate::stripe::{OF_CONNECTED_ACCOUNTS, Reading, envelope, read};
+use crate::stripe::{OF_CONNECTED_ACCOUNTS, Opened, Reading};
 
 /// How many events share a transaction.
 pub const BATCH: i64 = 512;
@@ -370,16 +370,18 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
         Ok(body) => body,
         Err(damaged) => return failed(event, damaged.to_string()),
     };
+    let opened = match Opened::new(&body) {
+        Ok(opened) => opened,
+        Err(error) => return failed(event, error.to_string()),
+    };
     // The inbox sorts these out; one that is replayed is still of another account, unless the settings say otherwise now.
-    if names_an_account(&body) {
-        let envelope = envelope(&body).ok();
-        let is_a_partners = envelope.as_ref().is_some_and(|of| OF_CONNECTED_ACCOUNTS.contains(&of.type_.as_str()));
-        let account = envelope.and_then(|envelope| envelope.account);
-        if account.is_some() && account != terms.current_settings().account && !is_a_partners {
-            return as_read(event, What::Ignored(ACCOUNT_MISMATCH));
-        }
+    if let Some(account) = opened.account()
+        && Some(account) != terms.current_settings().account.as_deref()
+        && !OF_CONNECTED_ACCOUNTS.contains(&opened.event_type())
+    {
+        return as_read(event, What::Ignored(ACCOUNT_MISMATCH));
     }
-    match read(&body) {
+    match opened.read() {
         Ok(Reading::Facts(facts)) => match serde_json::to_string(&facts) {
             Ok(body) => as_read(event, What::Facts(find(facts, body, terms))),
             Err(error) => failed(event, error.to_string()),
@@ -387,11 +389,6 @@ fn read_one(event: &StoredEvent, terms: &Terms) -> Read {
         Ok(Reading::Ignored(reason)) => as_read(event, What::Ignored(reason.as_str())),
         Err(error) => failed(event, error.to_string()),
     }
-}
-
-/// Whether the envelope may name an account: most events name none, and need not be looked through.
-fn names_an_account(body: &[u8]) -> bool {
-    std::str::from_utf8(body).is_ok_and(|text| text.contains("\"account\""))
 }
 
 fn failed(event: &StoredEvent, why: String) -> Read {

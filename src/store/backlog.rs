@@ -1,6 +1,8 @@
 //! What waits, fails or stands still, for whoever watches the service: every question is answered by an index, and counts
 //! no further than [`MOST`].
 
+use sqlx::{Encode, Postgres, Sqlite, Type};
+
 use super::{Mode, StoreError, Tx, WorkspaceId, from_micros, micros};
 use crate::domain::Time;
 use crate::on;
@@ -73,22 +75,13 @@ async fn count(
 ///
 /// # Errors
 /// The database's.
-pub async fn unrecorded(tx: &mut Tx, (workspace, mode): (WorkspaceId, Mode)) -> Result<States, StoreError> {
+pub async fn unrecorded(tx: &mut Tx, book: (WorkspaceId, Mode)) -> Result<States, StoreError> {
     let text = "SELECT COUNT(*), MIN(received_at) FROM
                 (SELECT received_at FROM unrecorded WHERE workspace_id = $1 AND mode = $2 AND status = $3
                  ORDER BY received_at LIMIT $4) q";
     let mut states = Vec::new();
     for (status, name) in [(2_i64, "ignored"), (3, "failed")] {
-        let (count, oldest): (i64, Option<i64>) = on!(tx, conn => {
-            sqlx::query_as(text)
-                .bind(workspace.0)
-                .bind(mode.as_i64())
-                .bind(status)
-                .bind(MOST)
-                .fetch_one(conn)
-                .await?
-        });
-        states.push((name.to_owned(), count, oldest.map(from_micros)));
+        states.push(in_state(tx, text, book, status, name).await?);
     }
     Ok(states)
 }
@@ -97,24 +90,37 @@ pub async fn unrecorded(tx: &mut Tx, (workspace, mode): (WorkspaceId, Mode)) -> 
 ///
 /// # Errors
 /// The database's.
-pub async fn mails(tx: &mut Tx, (workspace, mode): (WorkspaceId, Mode)) -> Result<States, StoreError> {
+pub async fn mails(tx: &mut Tx, book: (WorkspaceId, Mode)) -> Result<States, StoreError> {
     let text = "SELECT COUNT(*), MIN(created_at) FROM
                 (SELECT created_at FROM mails WHERE workspace_id = $1 AND mode = $2 AND status = $3
                  ORDER BY mail_id LIMIT $4) q";
     let mut states = Vec::new();
     for status in ["queued", "sending", "refused"] {
-        let (count, oldest): (i64, Option<i64>) = on!(tx, conn => {
-            sqlx::query_as(text)
-                .bind(workspace.0)
-                .bind(mode.as_i64())
-                .bind(status)
-                .bind(MOST)
-                .fetch_one(conn)
-                .await?
-        });
-        states.push((status.to_owned(), count, oldest.map(from_micros)));
+        states.push(in_state(tx, text, book, status, status).await?);
     }
     Ok(states)
+}
+
+async fn in_state<S>(
+    tx: &mut Tx,
+    text: &'static str,
+    (workspace, mode): (WorkspaceId, Mode),
+    status: S,
+    name: &str,
+) -> Result<(String, i64, Option<Time>), StoreError>
+where
+    S: Send + Type<Sqlite> + Type<Postgres> + Encode<'static, Sqlite> + Encode<'static, Postgres> + 'static,
+{
+    let (count, oldest): (i64, Option<i64>) = on!(tx, conn => {
+        sqlx::query_as(text)
+            .bind(workspace.0)
+            .bind(mode.as_i64())
+            .bind(status)
+            .bind(MOST)
+            .fetch_one(conn)
+            .await?
+    });
+    Ok((name.to_owned(), count, oldest.map(from_micros)))
 }
 
 /// Payouts of a book's newest batch, by state.

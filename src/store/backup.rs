@@ -10,7 +10,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
 use super::StoreError;
-use super::db::{Db, sqlite_schema_version};
+use super::db::Db;
+use super::sqlite::schema_version;
 
 /// A copy that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +116,7 @@ async fn checked(path: &Path) -> Result<Backup, BackupError> {
     if said != "ok" {
         return Err(BackupError::Damaged(said));
     }
-    let schema = sqlite_schema_version(&mut copy).await.map_err(damaged)?;
+    let schema = schema_version(&mut copy).await.map_err(damaged)?;
     let events = count(&mut copy, "SELECT COUNT(*) FROM events").await.map_err(damaged)?;
     let entries = count(&mut copy, "SELECT COUNT(*) FROM entries").await.map_err(damaged)?;
     copy.close().await.map_err(damaged)?;

@@ -1,7 +1,5 @@
 //! Opening a database, bringing its schema up to date, and handing out transactions.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,39 +8,31 @@ use std::time::{Duration, Instant};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite, SqliteConnection, SqlitePool,
-    Transaction,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor as _, PgPool, Sqlite};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::log::LevelFilter;
 
 use super::changes::TermsCache;
 use super::months::{Known, RemovedMonth};
 use super::resting::Resting;
+use super::sqlite::{File, READERS};
 use super::tx::Inner;
 use super::vault::Vault;
 use super::{StoreError, Tx, Urgency, WorkspaceId, balances};
 use crate::domain::calendar::Month;
 use crate::domain::terms::Terms;
 
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long anybody waits for a lock or a connection before the answer is "busy".
-const PATIENCE: Duration = Duration::from_secs(10);
-const SLOW: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const SLOW: Duration = Duration::from_secs(1);
 /// How long a new schema waits for who holds its tables, and between two tries.
 const HELD_PATIENCE: Duration = Duration::from_mins(2);
 const HELD_PAUSE: Duration = Duration::from_millis(500);
-const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 12;
 /// Bulk statements come in a handful of sizes each, all of which stay prepared.
-const PREPARED_STATEMENTS: usize = 400;
-
-/// Rows that `SQLite`'s thread may be ahead of whoever reads them: a batch, so that the two do not take turns.
-const ROWS_IN_FLIGHT: usize = 1024;
+pub(super) const PREPARED_STATEMENTS: usize = 400;
 
 /// A batch's statements are planned for the batch: a plan made once for a batch of unknown size, when the tables were
 /// small, is a hundred times slower when they have grown. A page found by its key costs about what one in a row does:
@@ -95,7 +85,7 @@ pub struct Db {
 
 #[derive(Debug, Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool, file: Arc<File> },
+    Sqlite(File),
     Postgres(PgPool),
 }
 
@@ -149,14 +139,15 @@ pub enum OpenError {
 impl Db {
     /// Opens `sqlite://path` or `postgres://…` and brings its schema up to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        Self::open_telling(url, LevelFilter::Off).await
+        Self::open_telling(url, if std::env::var("CB_TELL").is_ok() { LevelFilter::Debug } else { LevelFilter::Off })
+            .await
     }
 
     /// The same; every statement is told to `tracing` on a level. For tests that look at what is asked.
     #[doc(hidden)]
     pub async fn open_telling(url: &str, statements: LevelFilter) -> Result<Self, OpenError> {
         let pools = if url.starts_with("sqlite:") {
-            open_sqlite(url, statements).await?
+            Pools::Sqlite(File::open(url, statements).await?)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             open_postgres(url, statements).await?
         } else {
@@ -164,7 +155,7 @@ impl Db {
         };
         let shard = shard(&pools);
         let known = Known::new(match &pools {
-            Pools::Sqlite { .. } => None,
+            Pools::Sqlite(_) => None,
             Pools::Postgres(pool) => Some(pool.clone()),
         });
         Ok(Self {
@@ -197,7 +188,7 @@ impl Db {
     /// The database's.
     pub async fn durability(&self) -> Result<Vec<Durability>, StoreError> {
         match &self.pools {
-            Pools::Sqlite { writer, .. } => {
+            Pools::Sqlite(File { writer, .. }) => {
                 let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(writer).await?;
                 let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(writer).await?;
                 let is_safe = synchronous >= 2 && !matches!(journal.as_str(), "off" | "memory");
@@ -226,7 +217,7 @@ impl Db {
     /// The database's.
     pub async fn version(&self) -> Result<String, StoreError> {
         Ok(match &self.pools {
-            Pools::Sqlite { writer, .. } => {
+            Pools::Sqlite(File { writer, .. }) => {
                 let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(writer).await?;
                 format!("SQLite {version}")
             }
@@ -245,7 +236,7 @@ impl Db {
             Connections { name, used: size.saturating_sub(idle), idle, most }
         };
         match &self.pools {
-            Pools::Sqlite { writer, readers, .. } => vec![
+            Pools::Sqlite(File { writer, readers, .. }) => vec![
                 of("writer", writer.size(), writer.num_idle(), 1),
                 of("readers", readers.size(), readers.num_idle(), READERS),
             ],
@@ -255,15 +246,15 @@ impl Db {
 
     /// How many bytes are free beside the database file; none where it is a server, which has its own disk.
     pub fn free_space(&self) -> Option<u64> {
-        let Pools::Sqlite { file, .. } = &self.pools else { return None };
-        let beside = rustix::fs::statvfs(&file.path).ok()?;
+        let Pools::Sqlite(file) = &self.pools else { return None };
+        let beside = rustix::fs::statvfs(file.path()).ok()?;
         Some(beside.f_bavail.saturating_mul(beside.f_frsize))
     }
 
     /// Which engine.
     pub fn engine(&self) -> Engine {
         match self.pools {
-            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Sqlite(_) => Engine::Sqlite,
             Pools::Postgres(_) => Engine::Postgres,
         }
     }
@@ -272,39 +263,40 @@ impl Db {
     /// keeps the database from tidying up.
     pub async fn read(&self) -> Result<Tx, StoreError> {
         let inner = match &self.pools {
-            Pools::Sqlite { readers, file, .. } => {
+            Pools::Sqlite(file) => {
                 file.is_there()?;
-                Inner::Sqlite(readers.begin().await?)
+                Inner::Sqlite(file.readers.begin().await?)
             }
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(self.open_tx(inner, false, None))
+        Ok(self.open_tx(inner, false, Urgency::Now, None))
     }
 
     /// A transaction to write with.
     pub async fn write(&self, urgency: Urgency) -> Result<Tx, StoreError> {
         match &self.pools {
-            Pools::Sqlite { writer, file, .. } => {
+            Pools::Sqlite(file) => {
                 let turn = match urgency {
                     Urgency::Now => None,
                     Urgency::Background => Some(self.background.clone().lock_owned().await),
                 };
                 file.is_there()?;
-                let inner = Inner::Sqlite(begin_to_write(writer).await?);
-                Ok(self.open_tx(inner, true, turn))
+                let inner = Inner::Sqlite(file.begin_to_write().await?);
+                Ok(self.open_tx(inner, true, urgency, turn))
             }
             Pools::Postgres(pool) => {
                 let inner = Inner::Postgres(pool.begin().await?);
-                Ok(self.open_tx(inner, true, None))
+                Ok(self.open_tx(inner, true, urgency, None))
             }
         }
     }
 
-    fn open_tx(&self, inner: Inner, writes: bool, turn: Option<OwnedMutexGuard<()>>) -> Tx {
+    fn open_tx(&self, inner: Inner, writes: bool, urgency: Urgency, turn: Option<OwnedMutexGuard<()>>) -> Tx {
         let (known, resting, vault) = (self.known.clone(), self.resting.clone(), self.vault.clone());
-        Tx { inner, writes, shard: self.shard, known, minutes: Vec::new(), resting, vault, turn }
+        let opened = Instant::now();
+        Tx { inner, writes, urgency, shard: self.shard, known, minutes: Vec::new(), resting, opened, vault, turn }
     }
 
     /// A transaction for work that reads much, thinks, then writes: see [`Db::upgrade`].
@@ -374,32 +366,17 @@ impl Db {
 
     /// A connection to read `SQLite` by; none where it is a server.
     pub(super) async fn sqlite_reader(&self) -> Result<Option<PoolConnection<Sqlite>>, StoreError> {
-        let Pools::Sqlite { readers, file, .. } = &self.pools else { return Ok(None) };
+        let Pools::Sqlite(file) = &self.pools else { return Ok(None) };
         file.is_there()?;
-        Ok(Some(readers.acquire().await?))
+        Ok(Some(file.readers.acquire().await?))
     }
 
     /// Closes every connection; on `SQLite` this folds the write-ahead log into the file.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { writer, readers, .. } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Pools::Sqlite(file) => file.close().await,
             Pools::Postgres(pool) => pool.close().await,
         }
-    }
-}
-
-/// Begins on the one connection that writes. Where the disk is full, `SQLite` undoes a transaction by itself; the driver
-/// then still believes in it and would never begin another, so that its connection gives way to a new one.
-async fn begin_to_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-    match writer.begin_with("BEGIN IMMEDIATE").await {
-        Err(sqlx::Error::InvalidSavePointStatement) => {
-            writer.acquire().await?.close().await?;
-            writer.begin_with("BEGIN IMMEDIATE").await
-        }
-        other => other,
     }
 }
 
@@ -410,66 +387,6 @@ fn shard(pools: &Pools) -> i64 {
     // Without chance they share rows, and wait for each other.
     let _ = getrandom::fill(&mut lot);
     i64::from(lot[0]) % balances::SHARDS
-}
-
-/// The file of a `SQLite` database. Moved or deleted, it can still be written by whoever has it open; nobody would
-/// find again what was.
-#[derive(Debug)]
-struct File {
-    path: PathBuf,
-    /// The device and the number on it.
-    identity: (u64, u64),
-}
-
-impl File {
-    fn at(path: PathBuf) -> std::io::Result<Self> {
-        let identity = identity(&path)?;
-        Ok(Self { path, identity })
-    }
-
-    fn is_there(&self) -> Result<(), StoreError> {
-        match identity(&self.path) {
-            Ok(found) if found == self.identity => Ok(()),
-            _ => Err(StoreError::Gone(self.path.display().to_string())),
-        }
-    }
-}
-
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
-    let metadata = std::fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-async fn open_sqlite(url: &str, statements: LevelFilter) -> Result<Pools, OpenError> {
-    if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(OpenError::InMemory);
-    }
-    let unreachable = |source| OpenError::Unreachable { url: url.to_owned(), source };
-    let options = SqliteConnectOptions::from_str(url)
-        .map_err(unreachable)?
-        .busy_timeout(PATIENCE)
-        .foreign_keys(true)
-        .synchronous(SqliteSynchronous::Full)
-        .statement_cache_capacity(PREPARED_STATEMENTS)
-        .row_buffer_size(ROWS_IN_FLIGHT)
-        .pragma("temp_store", "memory")
-        .log_statements(statements)
-        .log_slow_statements(LevelFilter::Warn, SLOW);
-    let path = options.get_filename().to_owned();
-    let pool = || SqlitePoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
-    let writing = options
-        .clone()
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .pragma("cache_size", "-16384")
-        .pragma("wal_autocheckpoint", "4000");
-    let writer =
-        pool().max_connections(1).test_before_acquire(false).connect_with(writing).await.map_err(unreachable)?;
-    migrate_sqlite(&writer).await?;
-    let reading = options.read_only(true).pragma("cache_size", "-4096");
-    let readers = pool().max_connections(READERS).connect_with(reading).await.map_err(unreachable)?;
-    let file = File::at(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
-    Ok(Pools::Sqlite { writer, readers, file: Arc::new(file) })
 }
 
 async fn open_postgres(url: &str, statements: LevelFilter) -> Result<Pools, OpenError> {
@@ -501,17 +418,6 @@ async fn open_postgres(url: &str, statements: LevelFilter) -> Result<Pools, Open
     };
     migrate_postgres(&options).await?;
     Ok(Pools::Postgres(pool))
-}
-
-/// Brings the schema up to date. Two processes that begin at the same moment both try; the one that comes second finds
-/// that it was done.
-async fn migrate_sqlite(writer: &SqlitePool) -> Result<(), OpenError> {
-    match SQLITE_MIGRATIONS.run(writer).await {
-        Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_)) => {
-            SQLITE_MIGRATIONS.run(writer).await.map_err(migration)
-        }
-        other => other.map_err(migration),
-    }
 }
 
 /// Brings the schema up to date beside whoever still uses it: a table that somebody holds is waited for a moment, then
@@ -546,12 +452,7 @@ fn is_held(error: &MigrateError) -> bool {
     code.is_some_and(|code| code == "55P03" || code == "40P01")
 }
 
-/// Which schema a file has.
-pub(super) async fn sqlite_schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await
-}
-
-fn migration(error: MigrateError) -> OpenError {
+pub(super) fn migration(error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMissing(version) => OpenError::Newer(version),
         other => OpenError::Migrate(other),

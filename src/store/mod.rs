@@ -46,6 +46,7 @@ pub mod reports;
 pub mod resettle;
 mod resting;
 pub mod rows;
+mod sqlite;
 pub mod statements;
 pub mod stripe_accounts;
 pub mod stripe_endpoints;
@@ -63,7 +64,7 @@ pub use backup::{Backup, BackupError};
 pub use db::{Connections, Db, Durability, Engine, OpenError};
 pub use listing::Span;
 pub use months::RemovedMonth;
-pub use tx::{Inner, Tx, Urgency, commits};
+pub use tx::{Inner, Tx, Urgency, commits, writing};
 
 use crate::domain::Time;
 

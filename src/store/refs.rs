@@ -64,15 +64,12 @@ pub async fn give_shared_keys(
 }
 
 /// Notes by which clues customers can be found.
-pub async fn note_clues(
+pub async fn note_clues<'a>(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    clues: impl IntoIterator<Item = (Mode, &str, &str)>,
+    clues: impl IntoIterator<Item = (Mode, &'a str, &'a str)>,
 ) -> Result<(), StoreError> {
-    let mut rows = Rows::new(&[("mode", Int), ("clue", Text), ("customer_id", Text)]);
-    for (mode, clue, customer) in clues {
-        rows.push([mode.as_i64().into(), clue.into(), customer.into()]);
-    }
+    let rows = rows_of_clues(clues);
     let text = "INSERT INTO clues (workspace_id, mode, clue, customer_id)
                 SELECT $1, mode, clue, customer_id
                 FROM v
@@ -80,6 +77,14 @@ pub async fn note_clues(
                 ON CONFLICT (workspace_id, mode, clue, customer_id) DO NOTHING";
     rows.execute(tx, text, &[workspace.0.into()]).await?;
     Ok(())
+}
+
+fn rows_of_clues<'a>(clues: impl IntoIterator<Item = (Mode, &'a str, &'a str)>) -> Rows<'a> {
+    let mut rows = Rows::new(&[("mode", Int), ("clue", Text), ("customer_id", Text)]);
+    for (mode, clue, customer) in clues {
+        rows.push([mode.as_i64().into(), clue.into(), customer.into()]);
+    }
+    rows
 }
 
 /// Forgets references: `(mode, reference)`.
@@ -99,15 +104,12 @@ pub async fn untie(
 }
 
 /// Forgets by which clues customers can be found.
-pub async fn forget_clues(
+pub async fn forget_clues<'a>(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    clues: impl IntoIterator<Item = (Mode, &str, &str)>,
+    clues: impl IntoIterator<Item = (Mode, &'a str, &'a str)>,
 ) -> Result<(), StoreError> {
-    let mut rows = Rows::new(&[("mode", Int), ("clue", Text), ("customer_id", Text)]);
-    for (mode, clue, customer) in clues {
-        rows.push([mode.as_i64().into(), clue.into(), customer.into()]);
-    }
+    let rows = rows_of_clues(clues);
     let text = "DELETE FROM clues
                 WHERE workspace_id = $1 AND clue $in(clue)
                   AND (clue, mode, customer_id) IN (SELECT clue, mode, customer_id FROM v)";

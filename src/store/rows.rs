@@ -33,7 +33,7 @@ use super::{Engine, StoreError, Tx};
 
 /// Rows of one `SQLite` statement; a number of rows is cut into these sizes. Each statement is a message to the thread
 /// that runs it, which costs more than to fill up a larger one.
-const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+const SIZES: [usize; 6] = [512, 256, 128, 32, 8, 1];
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,33 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(changed)
+    }
+
+    /// Runs several statements, each with its rows, in their order. On `SQLite` they are one message to the thread that
+    /// runs them.
+    pub async fn execute_all(tx: &mut Tx, parts: &[(&Self, &str)]) -> Result<(), StoreError> {
+        let parts = parts.iter().filter(|(rows, _)| !rows.is_empty());
+        if tx.engine() == Engine::Postgres || parts.clone().any(|(rows, _)| rows.len() > SIZES[0]) {
+            for (rows, text) in parts {
+                rows.execute(tx, text, &[]).await?;
+            }
+            return Ok(());
+        }
+        let (mut sql, mut binds) = (String::new(), Vec::new());
+        for (rows, text) in parts {
+            for (size, chunk) in rows.chunks() {
+                let (one, its) = rows.for_sqlite(size, chunk, text, &[]);
+                sql.push_str(&one);
+                sql.push(';');
+                binds.extend(its);
+            }
+        }
+        if let Inner::Sqlite(conn) = &mut tx.inner
+            && !sql.is_empty()
+        {
+            bind_sqlite(sqlx::query(AssertSqlSafe(sql)), binds).execute(&mut **conn).await?;
+        }
+        Ok(())
     }
 
     /// Runs a query that reads the rows as `v`; returns what it found, in no order across rows.

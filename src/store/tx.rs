@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use prometheus::{Histogram, HistogramOpts};
+use prometheus::{Histogram, HistogramOpts, HistogramVec};
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
@@ -22,9 +22,21 @@ static COMMITS: LazyLock<Histogram> = LazyLock::new(|| {
     Histogram::with_opts(options).expect("a sound name")
 });
 
+static WRITING: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let name = "commission_bridge_writing_seconds";
+    let help = "How long transactions that write were open, the commit included: on SQLite everybody else waits meanwhile. \
+                Those of recording and settling are in the background.";
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(BUCKETS.to_vec()), &["urgency"]).expect("a sound name")
+});
+
 /// How long this process's commits took.
 pub fn commits() -> &'static Histogram {
     &COMMITS
+}
+
+/// How long its transactions that write were open.
+pub fn writing() -> &'static HistogramVec {
+    &WRITING
 }
 
 /// Who waits for the one writer of `SQLite`.
@@ -37,6 +49,15 @@ pub enum Urgency {
     Background,
 }
 
+impl Urgency {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Background => "background",
+        }
+    }
+}
+
 /// An open transaction. Dropped without [`Tx::commit`] it is rolled back.
 pub struct Tx {
     /// For [`on!`](crate::on), also in tests.
@@ -44,8 +65,12 @@ pub struct Tx {
     pub inner: Inner,
     /// Whether it can write.
     pub(crate) writes: bool,
+    /// Who waits for it.
+    pub(super) urgency: Urgency,
     /// Which rows of a sum that many add to are this process's.
     pub(crate) shard: i64,
+    /// Since when it is open.
+    pub(super) opened: Instant,
     /// How secrets are kept.
     pub(crate) vault: Arc<Vault>,
     /// Which months and minutes of raw events are there already.
@@ -83,6 +108,9 @@ impl Tx {
             Inner::Postgres(tx) => tx.commit().await?,
         }
         COMMITS.observe(began.elapsed().as_secs_f64());
+        if self.writes {
+            WRITING.with_label_values(&[self.urgency.as_str()]).observe(self.opened.elapsed().as_secs_f64());
+        }
         if !self.minutes.is_empty() {
             self.known.remember(self.minutes);
         }

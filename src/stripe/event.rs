@@ -180,29 +180,62 @@ pub fn envelope(body: &[u8]) -> Result<Envelope, EnvelopeError> {
 ///
 /// [`ReadError`] names the field that is at fault. The event should be kept: a later release may read it.
 pub fn read(body: &[u8]) -> Result<Reading, ReadError> {
-    let event = Event::<&serde_json::value::RawValue>::open(body)?;
-    if event.thin {
-        return Ok(Reading::Ignored(IgnoredReason::ThinEvent));
+    Opened::new(body)?.read()
+}
+
+/// An event whose outer part was read.
+pub struct Opened<'a>(Event<'a, &'a serde_json::value::RawValue>);
+
+impl<'a> Opened<'a> {
+    /// Reads the outer part.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`].
+    pub fn new(body: &'a [u8]) -> Result<Self, ReadError> {
+        Ok(Self(Event::open(body)?))
     }
-    let event_type = event.type_()?;
-    let Some(reader) = reader(event_type) else {
-        return Ok(Reading::Ignored(IgnoredReason::UnknownType));
-    };
-    let stamp = Stamp { created: event.created()?, event_id: event.id()?.to_owned() };
-    let mut facts = reader(event.object()?.get(), event_type)
-        .map_err(|error| error.within(&format!("{}data.object.", event.prefix)))?;
-    // An application that is gone shows itself; whose account it is stands outside.
-    for fact in &mut facts {
-        if let Fact::Account(account) = fact
-            && account.id.is_empty()
-        {
-            let id = event.account().ok_or_else(|| ReadError::missing("account", "an account's id"))?;
-            id.clone_into(&mut account.id);
+
+    /// The connected account that it is about.
+    pub fn account(&self) -> Option<&str> {
+        self.0.account()
+    }
+
+    /// Its type, where it names one.
+    pub fn event_type(&self) -> &str {
+        self.0.type_().unwrap_or_default()
+    }
+
+    /// Reads the facts.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`].
+    pub fn read(&self) -> Result<Reading, ReadError> {
+        let event = &self.0;
+        if event.thin {
+            return Ok(Reading::Ignored(IgnoredReason::ThinEvent));
         }
+        let event_type = event.type_()?;
+        let Some(reader) = reader(event_type) else {
+            return Ok(Reading::Ignored(IgnoredReason::UnknownType));
+        };
+        let stamp = Stamp { created: event.created()?, event_id: event.id()?.to_owned() };
+        let mut facts = reader(event.object()?.get(), event_type)
+            .map_err(|error| error.within(&format!("{}data.object.", event.prefix)))?;
+        // An application that is gone shows itself; whose account it is stands outside.
+        for fact in &mut facts {
+            if let Fact::Account(account) = fact
+                && account.id.is_empty()
+            {
+                let id = event.account().ok_or_else(|| ReadError::missing("account", "an account's id"))?;
+                id.clone_into(&mut account.id);
+            }
+        }
+        let fetched_at = event.fetched_at();
+        if fetched_at.is_some() {
+            fetched::as_shown(&mut facts);
+        }
+        Ok(Reading::Facts(EventFacts { stamp, fetched_at, facts }))
     }
-    let fetched_at = event.fetched_at();
-    if fetched_at.is_some() {
-        fetched::as_shown(&mut facts);
-    }
-    Ok(Reading::Facts(EventFacts { stamp, fetched_at, facts }))
 }

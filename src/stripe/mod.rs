@@ -42,6 +42,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Envelope, IgnoredReason, OF_CONNECTED_ACCOUNTS, Reading, UNDERSTOOD, envelope, is_understood, read};
+pub use event::{
+    Envelope, IgnoredReason, OF_CONNECTED_ACCOUNTS, Opened, Reading, UNDERSTOOD, envelope, is_understood, read,
+};
 pub use problem::{EnvelopeError, ReadError};
 pub use signature::{Secrets, SignatureError, sign, verify};

@@ -13,47 +13,50 @@ use crate::store::{Engine, StoreError, Tx, micros};
 pub async fn insert(tx: &mut Tx, events: &[NewEvent]) -> Result<Vec<bool>, StoreError> {
     let known = tx.known.clone();
     known.make_room(events.iter().map(|event| micros(event.received))).await?;
-    let is_new = make_known(tx, events).await?;
-    let new: Vec<&NewEvent> = events.iter().zip(&is_new).filter_map(|(event, new)| new.then_some(event)).collect();
-    if !new.is_empty() {
-        store(tx, &new).await.inspect_err(|error| {
+    let fresh = find_new(tx, events).await?;
+    let mut is_new = vec![false; events.len()];
+    for index in &fresh {
+        is_new[*index] = true;
+    }
+    if !fresh.is_empty() {
+        // By their ids, as the index has them.
+        let by_id = fresh.iter().map(|index| &events[*index]);
+        let new = || events.iter().zip(&is_new).filter_map(|(event, new)| new.then_some(event));
+        let (known_now, stored, (unread, ignored)) = (ids(by_id), rows_of(new()), queued(new()));
+        let parts: &[(&Rows<'_>, &str)] =
+            &[(&known_now, MAKE_KNOWN), (&stored, STORE), (&unread, QUEUE), (&ignored, IGNORE)];
+        // PostgreSQL had to make them known to find out which are new.
+        let parts = if tx.engine() == Engine::Postgres { &parts[1..] } else { parts };
+        Rows::execute_all(tx, parts).await.inspect_err(|error| {
             if error.is_refusal() {
                 known.forget();
             }
         })?;
-        queue(tx, &new).await?;
-        note_minutes(tx, &new).await?;
+        note_minutes(tx, new()).await?;
     }
     Ok(is_new)
 }
 
-/// The part that decides: an event is new when its row here is.
-async fn make_known(tx: &mut Tx, events: &[NewEvent]) -> Result<Vec<bool>, StoreError> {
+/// The part that decides: an event is new when there is no row of its own in `event_ids`. On `PostgreSQL`, where others
+/// may bring the same one at this moment, there is one afterwards. Tells which are new, in the order of their ids.
+async fn find_new(tx: &mut Tx, events: &[NewEvent]) -> Result<Vec<usize>, StoreError> {
     // Everybody goes through them in the same order, so that no two wait for each other.
     let mut order: Vec<usize> = (0..events.len()).collect();
     order.sort_by(|a, b| by_key(&events[*a], &events[*b]));
     order.dedup_by(|later, first| by_key(&events[*first], &events[*later]) == Ordering::Equal);
-    let fresh: Vec<usize> = match tx.engine() {
+    let in_order = order.iter().map(|index| &events[*index]);
+    match tx.engine() {
         Engine::Sqlite => {
             // Whoever writes is alone. Most events are new: asking for the others brings next to nothing back.
-            let known = known_of(tx, order.iter().map(|index| &events[*index])).await?;
-            let fresh: Vec<usize> =
-                order.into_iter().filter(|index| !known.contains(&key_of(&events[*index]))).collect();
-            ids(fresh.iter().map(|index| &events[*index])).execute(tx, MAKE_KNOWN, &[]).await?;
-            fresh
+            let known = known_of(tx, in_order).await?;
+            Ok(order.into_iter().filter(|index| !known.contains(&key_of(&events[*index]))).collect())
         }
         Engine::Postgres => {
             let text = format!("{MAKE_KNOWN} RETURNING workspace_id, event_id, shape");
-            let fresh = ids(order.iter().map(|index| &events[*index])).fetch(tx, &text, &[]).await?;
-            let fresh: HashSet<EventKey> = fresh.into_iter().collect();
-            order.into_iter().filter(|index| fresh.contains(&key_of(&events[*index]))).collect()
+            let fresh: HashSet<EventKey> = ids(in_order).fetch(tx, &text, &[]).await?.into_iter().collect();
+            Ok(order.into_iter().filter(|index| fresh.contains(&key_of(&events[*index]))).collect())
         }
-    };
-    let mut is_new = vec![false; events.len()];
-    for index in fresh {
-        is_new[index] = true;
     }
-    Ok(is_new)
 }
 
 /// Workspace, id and shape.
@@ -96,7 +99,12 @@ fn by_key(a: &NewEvent, b: &NewEvent) -> Ordering {
     (a.workspace.0, &a.id, a.shape).cmp(&(b.workspace.0, &b.id, b.shape))
 }
 
-async fn store(tx: &mut Tx, new: &[&NewEvent]) -> Result<(), StoreError> {
+const STORE: &str = "INSERT INTO events (workspace_id, mode, received_at, event_id, shape, type, created_at, source,
+                         payload_codec, payload)
+     SELECT workspace_id, mode, received_at, event_id, shape, type, created_at, source, payload_codec, payload
+     FROM v";
+
+fn rows_of<'a>(new: impl Iterator<Item = &'a NewEvent>) -> Rows<'a> {
     let mut rows = Rows::new(&[
         ("workspace_id", Int),
         ("mode", Int),
@@ -123,16 +131,19 @@ async fn store(tx: &mut Tx, new: &[&NewEvent]) -> Result<(), StoreError> {
             event.payload.as_slice().into(),
         ]);
     }
-    let text = "INSERT INTO events (workspace_id, mode, received_at, event_id, shape, type, created_at, source,
-                                    payload_codec, payload)
-                SELECT workspace_id, mode, received_at, event_id, shape, type, created_at, source, payload_codec, payload
-                FROM v";
-    rows.execute(tx, text, &[]).await?;
-    Ok(())
+    rows
 }
 
-/// Queues new events for reading, but for those that are ignored.
-async fn queue(tx: &mut Tx, new: &[&NewEvent]) -> Result<(), StoreError> {
+const QUEUE: &str = "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
+     SELECT workspace_id, received_at, event_id, shape, mode
+     FROM v";
+
+const IGNORE: &str = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, received_at, status, reason)
+     SELECT workspace_id, event_id, shape, mode, received_at, 2, reason
+     FROM v";
+
+/// Those that are to be read, and those that are ignored.
+fn queued<'a>(new: impl Iterator<Item = &'a NewEvent>) -> (Rows<'a>, Rows<'a>) {
     let mut unread =
         Rows::new(&[("workspace_id", Int), ("received_at", Int), ("event_id", Text), ("shape", Int), ("mode", Int)]);
     let mut ignored = Rows::new(&[
@@ -151,15 +162,7 @@ async fn queue(tx: &mut Tx, new: &[&NewEvent]) -> Result<(), StoreError> {
             None => unread.push([workspace, received, id, shape, mode]),
         }
     }
-    let text = "INSERT INTO unread (workspace_id, received_at, event_id, shape, mode)
-                SELECT workspace_id, received_at, event_id, shape, mode
-                FROM v";
-    unread.execute(tx, text, &[]).await?;
-    let text = "INSERT INTO unrecorded (workspace_id, event_id, shape, mode, received_at, status, reason)
-                SELECT workspace_id, event_id, shape, mode, received_at, 2, reason
-                FROM v";
-    ignored.execute(tx, text, &[]).await?;
-    Ok(())
+    (unread, ignored)
 }
 
 /// The minute of the unix epoch, of a moment in microseconds.
@@ -171,7 +174,7 @@ pub(super) fn minute_of(received_at: i64) -> i64 {
 pub(super) const MINUTE: i64 = 60_000_000;
 
 /// Says in which minute events of which types came, where that is not known yet.
-async fn note_minutes(tx: &mut Tx, new: &[&NewEvent]) -> Result<(), StoreError> {
+async fn note_minutes(tx: &mut Tx, new: impl Iterator<Item = &NewEvent>) -> Result<(), StoreError> {
     let mut minutes: BTreeSet<Minute> = BTreeSet::new();
     for event in new {
         let (workspace, mode) = (event.workspace.0, event.mode.as_i64());
