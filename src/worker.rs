@@ -28,7 +28,7 @@ const STEP_BACK: TimeDelta = TimeDelta::seconds(1);
 const PATIENCE: Duration = Duration::from_millis(200);
 /// The same while they have poured in for so long that whole batches wait: who answers quickly must keep up, too. In
 /// proportion to how long the last batch took, in percent, so that either has its part on any machine.
-const REST_PERCENT: u32 = 100;
+const REST_PERCENT: u32 = 50;
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -284,8 +284,7 @@ impl Worker {
 
     /// Lets webhooks go first, after a batch that took so long.
     async fn step_aside(&self, took: Duration) {
-        let rest = (took * std::env::var("CB_REST").ok().and_then(|v| v.parse().ok()).unwrap_or(REST_PERCENT) / 100)
-            .clamp(SHORTEST_REST, PATIENCE);
+        let rest = (took * REST_PERCENT / 100).clamp(SHORTEST_REST, PATIENCE);
         let patience = if self.pouring.load(Ordering::Relaxed) { rest } else { PATIENCE };
         self.arrivals.step_aside(patience).await;
     }

@@ -100,10 +100,10 @@ impl fmt::Display for Exact {
         if self.0.is_integer() {
             return write!(f, "{}", self.0.numer());
         }
-        let millionths = (self.0 * Ratio::from_integer(1_000_000)).round();
-        match Decimal::try_from_i128_with_scale(*millionths.numer(), 6) {
-            Ok(decimal) => write!(f, "{}", decimal.normalize()),
-            Err(_) => write!(f, "{}", self.0),
+        let millionths = self.0.checked_mul(&Ratio::from_integer(1_000_000)).map(|millionths| millionths.round());
+        match millionths.and_then(|all| Decimal::try_from_i128_with_scale(*all.numer(), 6).ok()) {
+            Some(decimal) => write!(f, "{}", decimal.normalize()),
+            None => write!(f, "{}", self.0),
         }
     }
 }
@@ -154,6 +154,12 @@ mod tests {
 
     fn currency(code: &str) -> Currency {
         code.parse().unwrap()
+    }
+
+    #[test]
+    fn exact_amounts_of_any_size_can_be_shown() {
+        assert_eq!(Exact(Ratio::new(1, 3)).to_string(), "0.333333");
+        assert_eq!(Exact(Ratio::new(i128::MAX, 2)).to_string(), format!("{}/2", i128::MAX));
     }
 
     #[test]

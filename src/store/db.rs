@@ -139,8 +139,7 @@ pub enum OpenError {
 impl Db {
     /// Opens `sqlite://path` or `postgres://…` and brings its schema up to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        Self::open_telling(url, if std::env::var("CB_TELL").is_ok() { LevelFilter::Debug } else { LevelFilter::Off })
-            .await
+        Self::open_telling(url, LevelFilter::Off).await
     }
 
     /// The same; every statement is told to `tracing` on a level. For tests that look at what is asked.
