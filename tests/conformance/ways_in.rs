@@ -352,19 +352,20 @@ impl Twin {
 async fn came(world: &World, name: &str, seed: u64, way: Way) -> Ledger {
     println!("seed {seed}, {name}: {way:?}");
     let business = small(seed);
-    let world = world.another(&format!("{name}-{seed}"), business.events[0].at - TimeDelta::days(1)).await;
+    let begun = business.events[0].at - TimeDelta::days(1);
+    let world = Box::pin(world.another(&format!("{name}-{seed}"), begun)).await;
     let mut twin = Twin::of(&world, business, seed);
     let ledger = Box::pin(twin.run(&world, way)).await;
     agrees(&world, &twin.business.books, &format!("{name}, seed {seed}")).await;
-    proven(&world).await;
+    Box::pin(proven(&world)).await;
     // What decisions lack is known to Stripe, and changes nothing of what is owed.
-    twin.look_up(&world).await;
+    Box::pin(twin.look_up(&world)).await;
     let looked_up = twin.ledger(&world).await;
     let changed: Vec<_> =
         looked_up.iter().filter(|(references, became)| ledger.get(*references) != Some(became)).collect();
     assert!(changed.is_empty() && looked_up.len() == ledger.len(), "{name}, seed {seed}: {changed:#?}");
     agrees(&world, &twin.business.books, &format!("{name}, seed {seed}, looked up")).await;
-    assert_eq!(twin.reconcile(&world).await, [], "{name}, seed {seed}");
+    assert_eq!(Box::pin(twin.reconcile(&world)).await, [], "{name}, seed {seed}");
     ledger
 }
 
