@@ -422,12 +422,12 @@ mod tests {
 
     #[test]
     fn rows_are_cut_into_sizes_that_stay_prepared() {
-        let names: Vec<String> = (0..350).map(|n| n.to_string()).collect();
+        let names: Vec<String> = (0..700).map(|n| n.to_string()).collect();
         let rows = Rows::texts(&[("ref", Column::Text)], names.iter().map(String::as_str));
         let sizes: Vec<(usize, usize)> = rows.chunks().map(|(size, chunk)| (size, chunk.len())).collect();
-        assert_eq!(sizes, [(256, 256), (256, 94)]);
+        assert_eq!(sizes, [(512, 512), (256, 188)]);
         let few = Rows::texts(&[("ref", Column::Text)], ["a", "b", "c"]);
-        assert_eq!(few.chunks().map(|(size, chunk)| (size, chunk.len())).collect::<Vec<_>>(), [(4, 3)]);
+        assert_eq!(few.chunks().map(|(size, chunk)| (size, chunk.len())).collect::<Vec<_>>(), [(8, 3)]);
         assert_eq!(Rows::texts(&[("ref", Column::Text)], []).chunks().count(), 0);
     }
 

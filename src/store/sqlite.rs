@@ -201,3 +201,36 @@ async fn migrate(writer: &SqlitePool) -> Result<(), OpenError> {
 pub(super) async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_log_is_folded_beside_whoever_writes_and_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("log.db").display());
+        let file = File::open(&url, LevelFilter::Off).await.unwrap();
+        let mut tx = file.begin_to_write().await.unwrap();
+        tx.execute("CREATE TABLE pages (page)").await.unwrap();
+        let pages = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 4100)
+                     INSERT INTO pages SELECT zeroblob(3500) FROM n";
+        tx.execute(pages).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut reading = file.readers.begin().await.unwrap();
+        let count = |count: (i64,)| count.0;
+        assert_eq!(
+            sqlx::query_as("SELECT COUNT(*) FROM pages").fetch_one(&mut *reading).await.map(count).unwrap(),
+            4100
+        );
+        let writing = file.begin_to_write().await.unwrap();
+        file.fold_log().await.unwrap();
+        let mut connection = file.folder.acquire().await.unwrap();
+        let (_, length, folded) = checkpoint(&mut connection, "PRAGMA wal_checkpoint(NOOP)").await.unwrap();
+        assert!(length >= WORTH_FOLDING && folded == length, "{folded} of {length}");
+        drop((connection, reading, writing));
+        file.close().await;
+    }
+}
