@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::event::is_understood;
+use super::event::{envelope, is_understood};
 use super::problem::ReadError;
 use super::{Reading, read};
 use crate::domain::Time;
@@ -201,6 +201,8 @@ pub fn wrap(kind: Kind, object: &RawValue, fetched_at: Time, livemode: bool) -> 
     event.created = date(&facts.facts).or(created).map_or(seconds, |at| at.timestamp());
     event.id = &event_id;
     let body = body(&event);
+    // An object's id may be as long as any; with what makes it an event's, it may be longer than the inbox takes.
+    envelope(&body)?;
     if let Some(at) = Time::from_timestamp(event.created, 0) {
         facts.stamp.created = at;
     }
