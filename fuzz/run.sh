@@ -58,7 +58,7 @@ fuzz() {
     from=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     TIMEFORMAT='%U %S'
     # shellcheck disable=SC2086 # options are words
-    cpu=$({ time "$binaries/$target" "$@" -print_final_stats=1 -timeout=20 -rss_limit_mb=1500 \
+    cpu=$({ time "$binaries/$target" "$@" -print_final_stats=1 -timeout=20 -report_slow_units=20 -rss_limit_mb=1500 \
         -artifact_prefix="found/$target/" ${FUZZ_OPTIONS:-} >"$said" 2>&1; } 2>&1) || status=$?
     awk -v target="$target" -v from="$from" -v to="$(date -u +%Y-%m-%dT%H:%M:%SZ)" -v cpu="$cpu" -v status="$status" '
         /number_of_executed_units/ { runs = $2 }

@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The same while they have poured in for so long that whole batches wait: who answers quickly must keep up, too. In
 /// proportion to how long the last batch took, in percent, so that either has its part on any machine.
 const REST_PERCENT: u32 = 50;
+/// It gives way at least so long, however quick the last batch was.
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 /// How long it waits after the database failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);

@@ -30,31 +30,9 @@ fn every_reason_is_shown_by_a_case() {
     let cases = golden::cases();
     let expected = cases.iter().flat_map(|case| &case.checks).flat_map(|check| &check.payments);
     let shown: BTreeSet<Code> = expected.filter_map(|payment| payment.code).collect();
-    let all = [
-        Code::Credited,
-        Code::NoEvidence,
-        Code::PartnerUnknown,
-        Code::PartnerInactive,
-        Code::NotEnrolled,
-        Code::ClickUnknown,
-        Code::OutsideWindow,
-        Code::ProgramInactive,
-        Code::NoRuleMatches,
-        Code::OneTimeAlreadyEarned,
-        Code::MonthsExhausted,
-        Code::PaymentsExhausted,
-        Code::ZeroAmount,
-        Code::ProductExcluded,
-        Code::SelfReferral,
-        Code::CurrencyNotPriced,
-        Code::AwaitingLink,
-        Code::Voided,
-        Code::AwaitingReview,
-        Code::RejectedByReview,
-        Code::Refunded,
-        Code::Disputed,
-    ];
-    let missing: Vec<&str> = all.iter().filter(|code| !shown.contains(code)).map(|code| code.as_str()).collect();
+    // Nobody can be asked here, so that nothing waits for an answer.
+    let all = Code::ALL.into_iter().filter(|code| *code != Code::AwaitingLookup);
+    let missing: Vec<&str> = all.filter(|code| !shown.contains(code)).map(Code::as_str).collect();
     assert!(missing.is_empty(), "no case shows {missing:?}");
 }
 

@@ -56,6 +56,12 @@ fn another(shape: Shape) -> Shape {
     if shape == Shape::Hybrid { Shape::New } else { Shape::Hybrid }
 }
 
+/// A new invoice shows a promotion code as a discount's id, an old session not at all: an account that writes the one so
+/// and the other so has to be asked for the code, and nobody answers here.
+fn showing_codes(event: &Event, shape: Shape) -> Shape {
+    if matches!(event.object, Object::Session(_)) && shape == Shape::Legacy { Shape::Hybrid } else { shape }
+}
+
 fn assert_agrees(world: &World, facts: &[EventFacts], now: Time, what: &str) {
     let found = differences(&world.decide(facts, now), &world.business.books, now);
     assert!(found.is_empty(), "{what} at {now}: {} differences\n{}", found.len(), found.join("\n"));
@@ -278,6 +284,32 @@ proptest! {
         shuffle(&mut facts, seed);
         assert_agrees(&world, &facts, world.business.settled_at, "in two shapes");
         settle_in_batches(&world, &facts, seed);
+    }
+
+    #[test]
+    fn an_account_that_changes_its_version_loses_nothing(merchant in merchants(12), seed in any::<u64>(), to in 0..3_usize) {
+        let Merchant { options, shape } = merchant;
+        let world = World::new(&Options { codes_on_sessions: false, ..options });
+        let upgrade = clock(&world, 1, seed)[0];
+        let at = |event: &Event| if event.at < upgrade { shape } else { Shape::ALL[to] };
+        let mut facts = Vec::new();
+        for event in &world.business.events {
+            facts.extend(facts_of(event, showing_codes(event, at(event))));
+        }
+        shuffle(&mut facts, seed);
+        assert_agrees(&world, &facts, world.business.settled_at, "across an upgrade");
+    }
+
+    #[test]
+    fn events_each_in_a_shape_of_its_own_lose_nothing(merchant in merchants(12), seed in any::<u64>()) {
+        let world = World::new(&Options { codes_on_sessions: false, ..merchant.options });
+        let mut random = Random::new(seed);
+        let mut facts = Vec::new();
+        for event in &world.business.events {
+            facts.extend(facts_of(event, showing_codes(event, Shape::ALL[random.index(3)])));
+        }
+        shuffle(&mut facts, seed);
+        assert_agrees(&world, &facts, world.business.settled_at, "each in its own shape");
     }
 }
 

@@ -51,6 +51,33 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code, in the order in which they are documented.
+    pub const ALL: [Self; 23] = [
+        Self::Credited,
+        Self::NoEvidence,
+        Self::PartnerUnknown,
+        Self::PartnerInactive,
+        Self::NotEnrolled,
+        Self::ClickUnknown,
+        Self::OutsideWindow,
+        Self::ProgramInactive,
+        Self::NoRuleMatches,
+        Self::OneTimeAlreadyEarned,
+        Self::MonthsExhausted,
+        Self::PaymentsExhausted,
+        Self::ZeroAmount,
+        Self::ProductExcluded,
+        Self::SelfReferral,
+        Self::CurrencyNotPriced,
+        Self::AwaitingLink,
+        Self::AwaitingLookup,
+        Self::Voided,
+        Self::AwaitingReview,
+        Self::RejectedByReview,
+        Self::Refunded,
+        Self::Disputed,
+    ];
+
     /// As in SQL, JSON and files.
     pub fn as_str(self) -> &'static str {
         match self {

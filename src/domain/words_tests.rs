@@ -10,32 +10,6 @@ use super::history::Place;
 use super::subscribed::Status;
 use super::terms::Method;
 
-const CODES: [Code; 23] = [
-    Code::Credited,
-    Code::NoEvidence,
-    Code::PartnerUnknown,
-    Code::PartnerInactive,
-    Code::NotEnrolled,
-    Code::ClickUnknown,
-    Code::OutsideWindow,
-    Code::ProgramInactive,
-    Code::NoRuleMatches,
-    Code::OneTimeAlreadyEarned,
-    Code::MonthsExhausted,
-    Code::PaymentsExhausted,
-    Code::ZeroAmount,
-    Code::ProductExcluded,
-    Code::SelfReferral,
-    Code::CurrencyNotPriced,
-    Code::AwaitingLink,
-    Code::AwaitingLookup,
-    Code::Voided,
-    Code::AwaitingReview,
-    Code::RejectedByReview,
-    Code::Refunded,
-    Code::Disputed,
-];
-
 /// As JSON writes it.
 fn written(word: impl Serialize) -> String {
     serde_json::to_string(&word).unwrap().trim_matches('"').to_owned()
@@ -43,12 +17,12 @@ fn written(word: impl Serialize) -> String {
 
 #[test]
 fn a_reason_is_written_alike_everywhere_and_says_something_of_its_own() {
-    for code in CODES {
+    for code in Code::ALL {
         assert_eq!(written(code), code.as_str());
         assert_eq!(code.to_string(), code.as_str());
         assert!(code.sentence().ends_with('.'), "{code}");
     }
-    assert_eq!(CODES.map(Code::sentence).into_iter().collect::<BTreeSet<_>>().len(), CODES.len());
+    assert_eq!(Code::ALL.map(Code::sentence).into_iter().collect::<BTreeSet<_>>().len(), Code::ALL.len());
 }
 
 #[test]

@@ -172,7 +172,8 @@ struct Outside {
 /// refused.
 ///
 /// # Errors
-/// [`ReadError`] names the field that is at fault.
+/// [`ReadError`] names the field that is at fault: it is missing or no such thing, says the other mode, or is an id too
+/// long for the inbox.
 pub fn wrap(kind: Kind, object: &RawValue, fetched_at: Time, livemode: bool) -> Result<Fetched, ReadError> {
     let outside: Outside =
         serde_json::from_str(object.get()).map_err(|_| ReadError::missing("id", "an object with an id"))?;

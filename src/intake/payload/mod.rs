@@ -17,7 +17,7 @@ const LEVEL: i32 = -1;
 /// No event is larger than this; a stored size beyond it is damage, not data.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// What Stripe's events have in common, so that a body need not repeat it: a tenth is left of them instead of a third. Made
+/// What Stripe's events have in common, so that a body need not repeat it: a ninth is left of them instead of a third. Made
 /// of the simulated merchant's events in all shapes and of the fixtures, by `zstd --train --maxdict=32768 --dictID=1`.
 /// Whatever is stored was packed with it: another one gets a codec of its own, and this one stays.
 static EVENTS: &[u8] = include_bytes!("events.1.dict");
