@@ -259,8 +259,8 @@ fn direct_payment(objects: &Objects, group: &Group) -> Option<Payment> {
     }
     let moments = intents.iter().filter_map(|(_, intent)| intent.first_received.clone());
     let first = moments.chain(charges.iter().filter_map(|(_, charge)| charge.first_captured.clone())).min()?;
-    let by_intents: i64 = intents.iter().map(|(_, intent)| intent.received).sum();
-    let by_charges: i64 = charges.iter().map(|(_, charge)| charge.captured).sum();
+    let by_intents = intents.iter().map(|(_, intent)| intent.received).fold(0, i64::saturating_add);
+    let by_charges = charges.iter().map(|(_, charge)| charge.captured).fold(0, i64::saturating_add);
     let received = by_intents.max(by_charges);
     let currency = intents.iter().find_map(|(_, intent)| intent.currency);
     let currency = currency.or_else(|| charges.iter().find_map(|(_, charge)| charge.currency))?;
