@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be read or decided fails its test")]
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 
 use commission_bridge::domain::Time;
-use commission_bridge::domain::decision::{Code, Decisions, Lookups, decide, explain};
+use commission_bridge::domain::decision::{Code, Decision, Decisions, Lookups, Step, decide, explain};
 use commission_bridge::domain::evidence::customer_keys;
 use commission_bridge::domain::facts::{EventFacts, Fact};
 use commission_bridge::domain::history::fold;
@@ -34,6 +35,71 @@ fn every_reason_is_shown_by_a_case() {
     let all = Code::ALL.into_iter().filter(|code| *code != Code::AwaitingLookup);
     let missing: Vec<&str> = all.filter(|code| !shown.contains(code)).map(Code::as_str).collect();
     assert!(missing.is_empty(), "no case shows {missing:?}");
+}
+
+/// What is told of each case besides the cents, in the words that a partner gets to read.
+#[test]
+fn every_case_is_explained_as_it_was() {
+    let mut text = String::new();
+    for case in golden::cases() {
+        let Some(check) = case.checks.last() else { continue };
+        let terms = case.terms(check.now);
+        let Some(shape) = case.shapes().first().copied() else { continue };
+        let events = facts(&case, shape, check.now);
+        let lookups = lookups(&case, check.now, &events);
+        let groups = customers(&events, &terms);
+        let lookups = with_aggregates(&groups, &terms, &lookups, check.now);
+        writeln!(text, "── {}: {}", case.name, case.title).unwrap();
+        for group in groups {
+            text.push_str(&told(&explain(&fold(&group), &terms, &lookups, check.now).unwrap()));
+        }
+    }
+    insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("explained", text);
+    });
+}
+
+fn told(decisions: &Decisions) -> String {
+    let mut text = String::new();
+    for decision in &decisions.payments {
+        let Decision { reference, kind, code, amount, base, currency, .. } = decision;
+        writeln!(text, "{reference}: {kind:?}, {code}, {amount} {currency} of {base}").unwrap();
+        let credit = [&decision.partner, &decision.program].map(|key| key.as_deref().unwrap_or("nobody"));
+        let Decision { version, rate, product, via, takings, .. } = decision;
+        writeln!(text, "  {} in {}, {version:?}, {rate:?}, {product:?}, {via:?}", credit[0], credit[1]).unwrap();
+        for (at, taken) in takings {
+            writeln!(text, "  taken back {taken} at {at}").unwrap();
+        }
+        for step in &decision.steps {
+            writeln!(text, "  {}", step_of(step)).unwrap();
+        }
+        for share in &decision.shares {
+            writeln!(text, "  {} in {}, {}: {}", share.partner, share.program, share.component, share.amount).unwrap();
+            for step in &share.steps {
+                writeln!(text, "    {}", step_of(step)).unwrap();
+            }
+        }
+        for line in &decision.trace {
+            writeln!(text, "  {line}").unwrap();
+        }
+    }
+    for what in &decisions.missing {
+        writeln!(text, "missing: {what}").unwrap();
+    }
+    if !decisions.unmatched.is_empty() {
+        writeln!(text, "unmatched: {}", decisions.unmatched.join(", ")).unwrap();
+    }
+    if let Some(at) = decisions.settle_due_at {
+        writeln!(text, "changes at {at}").unwrap();
+    }
+    text
+}
+
+fn step_of(step: &Step) -> String {
+    format!(
+        "{} at {}, available {}, {} ({:?})",
+        step.amount, step.occurred_at, step.available_at, step.reason, step.event_id
+    )
 }
 
 /// The first check and way of delivery in which a case fails, and how many others do.
