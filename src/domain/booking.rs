@@ -192,7 +192,9 @@ fn next_revision(booked: &[&Booked]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::story::at;
+    use super::super::facts::{BillingReason, RefundStatus};
+    use super::super::story::{Story, at, percent};
+    use super::super::terms::{Duration, ProgramTerms};
     use super::*;
 
     fn booked(partner: &str, component: Component, revision: i64, amount: i64, available: &str) -> Booked {
@@ -246,5 +248,48 @@ mod tests {
             ledger.push(booked(&partner, component, revision, amount, "2026-02-04"));
         }
         assert_eq!(withdraw(&ledger, at("2026-03-01")), []);
+    }
+
+    /// 200 earned on 5 January, available on 4 February, of which `refunded` percent is taken back on the 6th.
+    fn decision(refunded: i64) -> Decision {
+        let terms = ProgramTerms { rules: vec![percent("20", Duration::Lifetime)], ..ProgramTerms::default() };
+        let mut story = Story::default();
+        story.program("2020-01-01", 1, terms).partner("2020-01-01", "acme");
+        story.pays("in_1", "2026-01-05", 1000, BillingReason::SubscriptionCreate).via("acme").done();
+        if refunded > 0 {
+            story.refund("re_1", "in_1", "2026-01-06", refunded * 10, RefundStatus::Succeeded);
+        }
+        story.decide("2026-01-20").payments.remove(0)
+    }
+
+    #[test]
+    fn what_was_paid_accrues_and_what_was_taken_back_is_reversed() {
+        let entries = difference(&[], &decision(50), at("2026-01-20"));
+        let told: Vec<_> =
+            entries.iter().map(|entry| (entry.kind, entry.amount, entry.reason.as_str(), entry.occurred_at)).collect();
+        assert_eq!(
+            told,
+            [
+                (EntryKind::Accrual, 200, "payment", at("2026-01-05")),
+                (EntryKind::Reversal, -100, "refund", at("2026-01-06T01:00:00Z")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_correction_upwards_is_available_when_the_decision_says_and_one_downwards_with_what_it_corrects() {
+        let now = at("2026-01-20");
+        for (amount, correction) in [
+            (150, Some((EntryKind::Accrual, 50, at("2026-02-04")))),
+            (250, Some((EntryKind::Reversal, -50, at("2026-03-10")))),
+            (200, None),
+        ] {
+            let ledger = [booked("acme", Component::Direct, 0, amount, "2026-03-10")];
+            let entries = difference(&ledger, &decision(0), now);
+            let told = entries.iter().map(|entry| (entry.kind, entry.amount, entry.available_at));
+            assert_eq!(told.collect::<Vec<_>>(), correction.into_iter().collect::<Vec<_>>(), "{amount} was booked");
+            let dated = |entry: &NewEntry| (entry.revision, entry.occurred_at, entry.reason == "corrected");
+            assert!(entries.iter().all(|entry| dated(entry) == (1, now, true)));
+        }
     }
 }

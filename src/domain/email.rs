@@ -94,6 +94,8 @@ mod tests {
             ("ann@yahoo.co.uk", "bob@yahoo.co.uk", None),
             ("ann@gmx.at", "bob@gmx.at", None),
             ("ann@web.de", "bob@web.de", None),
+            ("ann@acme.com", "bob@acme.com", Some(Domain)),
+            ("ann@yahoo.acme.com", "bob@yahoo.acme.com", Some(Domain)),
             ("ann@outlook.acme.example", "bob@outlook.acme.example", Some(Domain)),
             ("+a@acme.example", "+b@acme.example", Some(Domain)),
             ("", "", None),

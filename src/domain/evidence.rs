@@ -283,7 +283,9 @@ mod tests {
     #[test]
     fn partnerstack_keys_are_base64() {
         let settings = Settings::default();
-        for (value, key) in [("YWNtZQ==", "acme"), ("YWNtZQ", "acme"), ("not base64!", "not base64!")] {
+        // What decodes to spaces, or to `a` and a control character, is no text.
+        let plain = ["not base64!", "ICAg", "YQE="].map(|value| (value, value));
+        for (value, key) in [("YWNtZQ==", "acme"), ("YWNtZQ", "acme"), ("IGFjbWUg", "acme")].into_iter().chain(plain) {
             let found = value_of(&metadata(&[("ps_partner_key", value)]), MetadataField::PartnerKey, &settings);
             assert_eq!(found.as_deref(), Some(key));
         }

@@ -1,11 +1,11 @@
 //! By which texts a customer is found again, and whom a change concerns.
 
-use super::evidence::{Wakes, clues, customer_keys, is_click_id, normal_email, wakes};
+use super::evidence::{Wakes, clues, customer_keys, is_click_id, is_known_key, normal_email, wakes};
 use super::facts::{
-    ChargeFact, CheckoutFact, CheckoutMode, CheckoutStatus, CustomerFact, EventFacts, Fact, IntentFact, Link, Metadata,
-    RefundFact, RefundStatus, Stamp, SubscriptionFact,
+    BillingReason, ChargeFact, CheckoutFact, CheckoutMode, CheckoutStatus, CustomerFact, EventFacts, Fact, IntentFact,
+    Link, Metadata, RefundFact, RefundStatus, Stamp, SubscriptionFact,
 };
-use super::story::at;
+use super::story::{Story, at};
 use super::terms::{
     Change, CodeOwner, Entered, EvidenceKind, MetadataField, PayoutMethod, Profile, Settings, Status, Terms, Verdict,
     Whose,
@@ -95,6 +95,16 @@ fn subscription() -> Fact {
     })
 }
 
+fn invoice() -> Fact {
+    let mut story = Story::default();
+    story.pays("in_1", "2026-01-05", 1000, BillingReason::SubscriptionCreate).via("acme").code(" Promo_2").done();
+    let mut fact = story.events.remove(0).facts.remove(0);
+    if let Fact::Invoice(invoice) = &mut fact {
+        invoice.email = Some("IN@Buyer.example ".to_owned());
+    }
+    fact
+}
+
 #[test]
 fn a_customer_is_found_by_whatever_its_events_carry() {
     let terms = Terms::default();
@@ -113,6 +123,7 @@ fn a_customer_is_found_by_whatever_its_events_carry() {
                 "promotion_code:acme20",
             ],
         ),
+        (invoice(), vec!["email:in@buyer.example", "partner_key:acme", "promotion_code:promo_2"]),
         (intent("pi@buyer.example"), vec!["click:clk_9", "email:pi@buyer.example"]),
         (charge("ch@buyer.example"), vec!["customer_key:u-2", "email:ch@buyer.example"]),
         (subscription(), vec!["partner_key:bolt", "promotion_code:promo_1"]),
@@ -167,6 +178,21 @@ fn settings(alter: impl FnOnce(&mut Settings)) -> Change {
     let mut settings = Settings::default();
     alter(&mut settings);
     Change::Settings { from: None, settings }
+}
+
+/// What an alias once made evidence is not erased: payments of that time were decided by it.
+#[test]
+fn a_key_is_known_that_any_settings_ever_named() {
+    let mut terms = known();
+    let alias = settings(|settings| {
+        settings.metadata_aliases.insert("Affiliate".to_owned(), MetadataField::PartnerKey);
+    });
+    for (seq, change) in (2..).zip([alias, settings(|_| {})]) {
+        terms.enter(Entered { seq, at: at("2026-01-02"), author: "cli".to_owned(), change });
+    }
+    assert!(is_known_key("affiliate", &terms) && is_known_key("Partner_Key", &terms));
+    assert!(!is_known_key("affiliate", &known()));
+    assert!(!is_known_key("note", &terms));
 }
 
 #[test]

@@ -177,6 +177,7 @@ mod tests {
         }
         assert!(rates.is_empty());
         rates.add(day("2026-10-30"), currency("usd"), Decimal::MAX, "ecb");
+        assert!(!rates.is_empty());
         rates.add(day("2026-10-30"), currency("gbp"), "0.0000000000000000000000000001".parse().unwrap(), "own");
         assert_eq!(rates.rate(currency("gbp"), currency("usd"), day("2026-10-30")), None, "too large to say");
         assert_eq!(rates.rate(currency("usd"), currency("gbp"), day("2026-10-30")), None, "too small to say");

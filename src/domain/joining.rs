@@ -63,3 +63,24 @@ pub fn joins(history: &History, terms: &Terms) -> Vec<Join> {
     joins.sort_unstable();
     joins
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::fold;
+    use super::super::story::{Story, at};
+    use super::*;
+
+    #[test]
+    fn each_of_several_buyers_joins_the_one_who_carried_the_key_before() {
+        let mut story = Story::default();
+        for (customer, when) in [("cus_3", "2026-01-01"), ("cus_1", "2026-01-02"), ("cus_2", "2026-01-03")] {
+            story.customer_says(customer, when, "customer_key", "k1");
+        }
+        story.customer_says("cus_4", "2026-01-04", "customer_key", "k2");
+        let join = |when, a: &str, b: &str| Join { at: at(when), a: a.to_owned(), b: b.to_owned() };
+        let expected = [join("2026-01-02", "cus_3", "cus_1"), join("2026-01-03", "cus_1", "cus_2")];
+        assert_eq!(joins(&fold(&story.events), &Terms::default()), expected);
+        assert_eq!(joins(&fold(&story.events[..2]), &Terms::default()), expected[..1]);
+        assert_eq!(joins(&fold(&story.events[..1]), &Terms::default()), []);
+    }
+}

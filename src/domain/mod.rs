@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod asking_tests;
 pub mod attribution;
+#[cfg(test)]
+mod attribution_tests;
 pub mod base;
 pub mod booking;
 pub mod calendar;
 pub mod currency;
 pub mod deciding;
+#[cfg(test)]
+mod deciding_tests;
 pub mod decision;
 pub mod email;
 pub mod entry;
@@ -15,8 +19,12 @@ pub mod evidence;
 #[cfg(test)]
 mod evidence_tests;
 pub mod facts;
+#[cfg(test)]
+mod facts_tests;
 pub mod fx;
 pub mod history;
+#[cfg(test)]
+mod history_tests;
 pub mod joining;
 pub mod lead;
 pub mod mask;
@@ -27,6 +35,8 @@ pub mod netting;
 pub mod pricing;
 pub mod pseudonym;
 pub mod reconcile;
+#[cfg(test)]
+mod reconcile_tests;
 pub mod second_level;
 pub mod standing;
 pub mod statement;
@@ -35,6 +45,8 @@ mod story;
 pub mod subscribed;
 pub mod taken;
 pub mod terms;
+#[cfg(test)]
+mod terms_tests;
 #[cfg(test)]
 mod tests;
 pub mod tiers;

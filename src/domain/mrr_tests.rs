@@ -3,7 +3,10 @@
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::domain::facts::Stamp;
+use crate::domain::attribution::Via;
+use crate::domain::decision::Code;
+use crate::domain::facts::{PriceInfo, Stamp};
+use crate::domain::terms::EvidenceKind;
 
 fn at(text: &str) -> Time {
     format!("{text}T00:00:00Z").parse().unwrap()
@@ -204,4 +207,230 @@ fn nothing_follows_an_end() {
         event(1, "2026-01-10", None, state(Status::Active, &small)),
     ];
     is(&told(&events), &[("2026-01-10", "canceled", 0)]);
+}
+
+fn with(mut event: EventFacts, change: impl FnOnce(&mut SubscriptionFact)) -> EventFacts {
+    if let Some(Fact::Subscription(fact)) = event.facts.first_mut() {
+        change(fact);
+    }
+    event
+}
+
+fn standings_of(events: &[EventFacts]) -> Vec<Standing> {
+    let [subscription] = <[Subscription; 1]>::try_from(subscriptions(events, &Settings::default())).unwrap();
+    subscription.standings
+}
+
+/// Each standing, those that take no time and those that change nothing included.
+fn stood(events: &[EventFacts]) -> Vec<(String, &'static str, i64)> {
+    let standings = standings_of(events);
+    standings.iter().map(|one| (one.from.date_naive().to_string(), one.status.as_str(), one.mrr)).collect()
+}
+
+#[test]
+fn within_a_second_a_creation_is_first_whatever_its_id() {
+    let small = [item("2900", 1, "month", 1)];
+    let mut creation = event(0, "2026-01-10", None, state(Status::Incomplete, &small));
+    creation.stamp.event_id = "evt_9".to_owned();
+    let paid = event(1, "2026-01-10", None, state(Status::Active, &small));
+    let both = [creation, paid];
+    is(&stood(&both), &[("2026-01-10", "incomplete", 0), ("2026-01-10", "active", 2_900)]);
+    is(&told(&both), &[("2026-01-10", "active", 2_900)]);
+}
+
+#[test]
+fn an_end_counts_from_when_it_ended_and_not_before_it_is_seen() {
+    let small = [item("2900", 1, "month", 1)];
+    for (ended, counts) in [("2026-05-05", "2026-05-05"), ("2026-05-24", "2026-05-24"), ("2026-05-25", "2026-05-24")] {
+        let over = SubscriptionState { ended_at: Some(at(ended)), ..state(Status::Canceled, &small) };
+        let events = [event(0, "2026-01-10", None, state(Status::Active, &small)), event(1, "2026-05-24", None, over)];
+        is(&told(&events), &[("2026-01-10", "active", 2_900), (counts, "canceled", 0)]);
+    }
+}
+
+#[test]
+fn what_is_planned_or_over_was_not_so_from_the_beginning() {
+    let known = SubscriptionState {
+        started_at: Some(at("2026-01-10")),
+        cancel_at: Some(at("2026-05-05")),
+        cancels_at_period_end: true,
+        canceled_at: Some(at("2026-04-20")),
+        ended_at: Some(at("2026-05-05")),
+        cancel_reason: Some("cancellation_requested".to_owned()),
+        ..state(Status::Canceled, &[item("2900", 1, "month", 1)])
+    };
+    let standings = standings_of(&[event(7, "2026-01-10", Some("2026-06-01"), known.clone())]);
+    let [before, end] = &standings[..] else { panic!("{standings:?}") };
+    let nothing_planned = SubscriptionState {
+        cancel_at: None,
+        cancels_at_period_end: false,
+        canceled_at: None,
+        ended_at: None,
+        cancel_reason: None,
+        ..known.clone()
+    };
+    assert_eq!((before.status, &before.state), (Status::Active, &nothing_planned));
+    assert_eq!((end.status, &end.state), (Status::Canceled, &known));
+}
+
+#[test]
+fn what_collects_nothing_is_paused_until_it_ends() {
+    let paused =
+        |status| SubscriptionState { collection_paused: true, ..state(status, &[item("2900", 1, "month", 1)]) };
+    let events =
+        [event(0, "2026-01-10", None, paused(Status::Active)), event(1, "2026-02-10", None, paused(Status::Canceled))];
+    is(&told(&events), &[("2026-01-10", "paused", 0), ("2026-02-10", "canceled", 0)]);
+}
+
+#[test]
+fn a_trial_reaches_back_as_far_as_it_lasted() {
+    for (trial_end, story) in [
+        // There was none.
+        ("2026-01-10", &[("2026-01-10", "active", 2_900), ("2026-06-01", "active", 2_900)][..]),
+        // It was over early: nobody knows when, but before it was seen.
+        ("2026-06-15", &[("2026-01-10", "trialing", 0), ("2026-06-01", "active", 2_900)][..]),
+        ("2026-06-01", &[("2026-01-10", "trialing", 0), ("2026-06-01", "active", 2_900)][..]),
+    ] {
+        let seen = SubscriptionState {
+            started_at: Some(at("2026-01-10")),
+            trial_end: Some(at(trial_end)),
+            ..state(Status::Active, &[item("2900", 1, "month", 1)])
+        };
+        is(&stood(&[event(7, "2026-01-10", Some("2026-06-01"), seen)]), story);
+    }
+}
+
+#[test]
+fn a_discount_ends_by_itself_only_while_it_is_what_stands() {
+    let full = state(Status::Active, &[item("10000", 1, "month", 1)]);
+    let off = |status| SubscriptionState {
+        status,
+        discounts: vec![discount(Some("50"), None, Lasting::Repeating, Some("2026-04-10"))],
+        ..full.clone()
+    };
+    let first = event(0, "2026-01-10", None, off(Status::Active));
+    let begun = ("2026-01-10", "active", 5_000);
+    for (next, story) in [
+        // Taken away before, and just when it would have ended.
+        (event(1, "2026-03-01", None, full.clone()), vec![begun, ("2026-03-01", "active", 10_000)]),
+        (event(1, "2026-04-10", None, full.clone()), vec![begun, ("2026-04-10", "active", 10_000)]),
+        // Still shown when it has ended.
+        (event(1, "2026-04-10", None, off(Status::Active)), vec![begun, ("2026-04-10", "active", 10_000)]),
+        // The subscription ends before its discount does.
+        (event(1, "2026-03-01", None, off(Status::Canceled)), vec![begun, ("2026-03-01", "canceled", 0)]),
+    ] {
+        is(&stood(&[first.clone(), next]), &story);
+    }
+    let long_over = event(1, "2026-05-01", None, off(Status::Active));
+    let story = [begun, ("2026-04-10", "active", 10_000), ("2026-05-01", "active", 10_000)];
+    is(&stood(&[first, long_over]), &story);
+}
+
+#[test]
+fn a_product_is_what_the_merchant_calls_it_else_stripes_id() {
+    let key = |name: &str| Metadata::from([("product_key".to_owned(), name.to_owned())]);
+    let seats = SubscriptionItem { product: Some("prod_seats".to_owned()), ..item("500", 3, "month", 1) };
+    let items = [item("2900", 1, "month", 1), item("100", 1, "month", 1), seats];
+    let plain = event(0, "2026-01-10", None, state(Status::Active, &items));
+    let product = |events: &[EventFacts]| {
+        let products: Vec<_> = standings_of(events).into_iter().map(|standing| standing.product).collect();
+        assert!(products.windows(2).all(|pair| pair[0] == pair[1]), "{products:?}");
+        products[0].clone()
+    };
+    assert_eq!(product(std::slice::from_ref(&plain)).as_deref(), Some("prod_pro, prod_seats"), "each once");
+
+    // Another event shows what the merchant calls the first price.
+    let price = |name: Metadata| {
+        let (price, product) = ("price_2900_month".to_owned(), Some("prod_pro".to_owned()));
+        PriceInfo { price, product, interval: None, metadata: name }
+    };
+    let telling = with(event(1, "2026-02-10", None, state(Status::Active, &items)), |fact| {
+        fact.prices = vec![price(key("Pro")), price(Metadata::new())];
+    });
+    assert_eq!(product(&[plain.clone(), telling]).as_deref(), Some("Pro, prod_pro, prod_seats"));
+
+    let own = with(plain, |fact| fact.metadata = key("Suite"));
+    assert_eq!(product(&[own]).as_deref(), Some("Suite"));
+    assert_eq!(product(&[event(0, "2026-01-10", None, state(Status::Active, &[]))]), None);
+}
+
+#[test]
+fn what_is_undone_within_a_second_changes_nothing() {
+    let small = [item("2900", 1, "month", 1)];
+    let events = [
+        event(0, "2026-01-10", None, state(Status::Active, &small)),
+        event(1, "2026-02-10", None, state(Status::PastDue, &small)),
+        event(2, "2026-02-10", None, state(Status::Active, &small)),
+    ];
+    is(&told(&events), &[("2026-01-10", "active", 2_900)]);
+    assert_eq!(spans(&events, &[], &Settings::default())[0].until, Time::MAX_UTC);
+}
+
+#[test]
+fn subscriptions_that_begin_together_stand_by_themselves() {
+    let first = event(0, "2026-01-10", None, state(Status::Active, &[item("2900", 1, "month", 1)]));
+    let second = with(first.clone(), |fact| "sub_2".clone_into(&mut fact.id));
+    let spans = spans(&[first, second], &[], &Settings::default());
+    let told: Vec<_> = spans.iter().map(|span| (span.subscription.as_str(), span.from, span.until)).collect();
+    let since = at("2026-01-10");
+    assert_eq!(told, [("sub_1", since, Time::MAX_UTC), ("sub_2", since, Time::MAX_UTC)]);
+}
+
+fn payment(day: &str, kind: Kind, partner: &str, version: Option<u32>) -> Decision {
+    Decision {
+        reference: format!("in_{day}"),
+        references: Vec::new(),
+        customer: Some("cus_1".to_owned()),
+        kind,
+        paid_at: at(day),
+        currency: "usd".parse().unwrap(),
+        paid: 2_900,
+        taken_back: 0,
+        code: if version.is_some() { Code::Credited } else { Code::PartnerInactive },
+        partner: Some(partner.to_owned()),
+        program: Some("saas".to_owned()),
+        version,
+        amount: 0,
+        base: 0,
+        rate: None,
+        product: None,
+        via: Some(Via { kind: EvidenceKind::ClickId, value: None, link: Some(format!("lnk_{partner}")) }),
+        takings: Vec::new(),
+        steps: Vec::new(),
+        shares: Vec::new(),
+        trace: Vec::new(),
+    }
+}
+
+#[test]
+fn a_subscription_is_whose_payments_won_it_each_from_when_it_was_paid() {
+    let events = [
+        event(0, "2026-01-10", None, state(Status::Active, &[item("2900", 1, "month", 1)])),
+        event(1, "2026-04-01", None, state(Status::Active, &[item("9900", 1, "month", 1)])),
+    ];
+    let payments = [
+        payment("2026-01-05", Kind::OneOff, "globex", Some(1)),
+        payment("2026-01-10", Kind::First, "initech", None),
+        payment("2026-01-20", Kind::Recurring, "acme", Some(1)),
+        payment("2026-02-20", Kind::Recurring, "acme", Some(1)),
+        payment("2026-03-20", Kind::Recurring, "globex", Some(1)),
+        payment("2026-04-20", Kind::Change, "acme", Some(2)),
+    ];
+    let spans = spans(&events, &payments, &Settings::default());
+    let told: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let owner = span.owner.as_ref().unwrap();
+            assert_eq!(owner.program.as_deref(), Some("saas"));
+            assert_eq!(owner.link, Some(format!("lnk_{}", owner.partner)));
+            (span.from, span.until, span.mrr, owner.partner.as_str())
+        })
+        .collect();
+    let expected = [
+        (at("2026-01-10"), at("2026-03-20"), 2_900, "acme"),
+        (at("2026-03-20"), at("2026-04-01"), 2_900, "globex"),
+        (at("2026-04-01"), at("2026-04-20"), 9_900, "globex"),
+        (at("2026-04-20"), Time::MAX_UTC, 9_900, "acme"),
+    ];
+    assert_eq!(told, expected);
 }

@@ -211,10 +211,48 @@ mod tests {
         for other in ["erased-1-2-3@erased.invalid", "erased-@erased.invalid", "ann@erased.invalid"] {
             assert!(!is_pseudonym(other), "{other}");
         }
+        for part in parts(&pseudonym).unwrap() {
+            let other = pseudonym.replace(part, "ann");
+            assert!(!is_pseudonym(&other), "{other}");
+        }
         assert_eq!(pseudonyms().of_key("user-42"), "user-42");
         let key = pseudonyms().of_key("ann@acme.example");
         assert_ne!(key, pseudonyms().of_key("Ann@acme.example"));
         assert_eq!(pseudonyms().of_key(&key), key);
+    }
+
+    #[test]
+    fn what_says_who_somebody_is_goes_and_what_decides_stays() {
+        let (pseudonyms, terms) = (pseudonyms(), Terms::default());
+        let eraser = Eraser { pseudonyms: &pseudonyms, terms: &terms };
+        assert_eq!(eraser.email("ann@acme.example"), pseudonyms.of("ann@acme.example"));
+        for (key, value, erased) in [
+            ("payout", "po_1", "po_1"),
+            ("payout", "ann@acme.example", ERASED),
+            ("note", "po_1", ERASED),
+            ("note", " ", " "),
+            ("partner_key", "acme", "acme"),
+        ] {
+            assert_eq!(eraser.entry(key, value), erased, "{key} {value}");
+        }
+        let profile = Profile {
+            name: "Ann".to_owned(),
+            email: Some("ann@acme.example".to_owned()),
+            legal_name: Some("Ann Acme".to_owned()),
+            country: Some("AT".to_owned()),
+            minimum_payout: [("usd".parse().unwrap(), 5000)].into(),
+            on_hold: true,
+            note: Some("met in Vienna".to_owned()),
+            ..Profile::default()
+        };
+        let erased = Profile {
+            name: ERASED.to_owned(),
+            email: Some(pseudonyms.of("ann@acme.example")),
+            minimum_payout: [("usd".parse().unwrap(), 5000)].into(),
+            on_hold: true,
+            ..Profile::default()
+        };
+        assert_eq!(eraser.profile(&profile), erased);
     }
 
     proptest! {

@@ -127,3 +127,64 @@ impl Standing {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::attribution::Via;
+    use super::super::story::at;
+    use super::super::terms::EvidenceKind;
+    use super::*;
+
+    fn order(day: &str, reference: &str) -> Order {
+        (at(day), reference.to_owned())
+    }
+
+    #[test]
+    fn what_is_held_goes_on_the_moment_it_is_taken_back() {
+        let mut held = Held::default();
+        held.hold(order("2026-01-05", "in_1"), Some(at("2026-02-01")), "acme");
+        held.hold(order("2026-01-10", "in_2"), None, "bolt");
+        held.hold(order("2026-01-15", "in_3"), None, "zeta");
+        let has = |when: &str| held.at(at(when)).map(|(_, _, who)| *who);
+        assert_eq!(has("2026-01-31T23:59:59Z"), Some("acme"));
+        assert_eq!(has("2026-02-01"), Some("bolt"));
+        assert_eq!(has("2030-01-01"), Some("bolt"));
+    }
+
+    /// What one payment leaves behind.
+    fn after(day: &str, reference: &str, partner: &str, version: u32, used: i64, free: usize) -> Standing {
+        let (order, program) = (order(day, reference), "saas".to_owned());
+        let rule = RuleKey { whose: None, key: "1".to_owned() };
+        let via = Via { kind: EvidenceKind::PartnerKey, value: None, link: None };
+        let mut standing = Standing::default();
+        let credit = Credit { partner: partner.to_owned(), program: program.clone(), via };
+        standing.winner.hold(order.clone(), None, credit);
+        standing.pins.entry(program.clone()).or_default().hold(order.clone(), None, version);
+        standing.starts.insert(Stream::Subscription, (order.clone(), order.0));
+        standing.counts.insert((program.clone(), Stream::Subscription, rule.clone()), 1);
+        standing.used.insert((program, rule, "usd".parse().unwrap()), Exact::from(used));
+        standing.subscriptions.insert(format!("sub_{reference}"));
+        standing.free.push(free);
+        standing
+    }
+
+    #[test]
+    fn joined_customers_have_what_the_first_payment_holds_and_all_that_was_used() {
+        let first = after("2026-01-05", "in_1", "acme", 1, 200, 0);
+        let mut second = after("2026-02-05", "in_2", "zeta", 2, 300, 3);
+        second.starts.insert(Stream::OneOff, (order("2026-02-06", "in_3"), at("2026-02-06")));
+        for (mut into, from) in [(first.clone(), second.clone()), (second, first)] {
+            into.merge(from).unwrap();
+            let now = at("2026-03-01");
+            assert_eq!(into.winner.at(now).map(|(_, _, credit)| credit.partner.as_str()), Some("acme"));
+            assert_eq!(into.pins["saas"].at(now).map(|(_, _, version)| *version), Some(1));
+            let starts: Vec<_> = into.starts.iter().map(|(stream, (_, start))| (*stream, *start)).collect();
+            assert_eq!(starts, [(Stream::Subscription, at("2026-01-05")), (Stream::OneOff, at("2026-02-06"))]);
+            assert_eq!(into.counts.values().copied().collect::<Vec<_>>(), [2]);
+            assert_eq!(into.used.values().copied().collect::<Vec<_>>(), [Exact::from(500)]);
+            assert_eq!(into.subscriptions, ["sub_in_1".to_owned(), "sub_in_2".to_owned()].into());
+            into.free.sort_unstable();
+            assert_eq!(into.free, [0, 3]);
+        }
+    }
+}

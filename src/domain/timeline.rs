@@ -247,7 +247,9 @@ fn failures(events: &[EventFacts]) -> BTreeMap<(String, Option<i64>, Time), Mome
             // Two events may tell of one attempt; without its number only their times tell attempts apart.
             let undated = if moment.attempt.is_some() { Time::MIN_UTC } else { moment.at };
             let known = failures.entry((invoice.id.clone(), moment.attempt, undated)).or_insert_with(|| moment.clone());
-            if (moment.at, &moment.event_id) < (known.at, &known.event_id) || *known > moment && known.at == moment.at {
+            // The first that told of it; of one event in two shapes, the one that says more.
+            let order = (moment.at, &moment.event_id).cmp(&(known.at, &known.event_id));
+            if order.then_with(|| (*known).cmp(&moment)).is_lt() {
                 *known = moment;
             }
         }

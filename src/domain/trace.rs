@@ -43,3 +43,23 @@ impl Trace {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_made_only_where_somebody_listens_and_kept_once() {
+        let mut off = Trace::off();
+        off.say(|| panic!("nobody listens"));
+        assert_eq!((off.is_on(), off.fresh().is_on()), (false, false));
+        assert_eq!(off.into_lines(), Vec::<String>::new());
+        let mut on = Trace::on();
+        for sentence in ["one", "two", "one"] {
+            on.say(|| sentence.to_owned());
+        }
+        assert_eq!((on.is_on(), on.fresh().is_on()), (true, true));
+        assert_eq!(on.fresh().into_lines(), Vec::<String>::new());
+        assert_eq!(on.into_lines(), ["one", "two"]);
+    }
+}

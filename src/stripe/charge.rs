@@ -197,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn how_it_was_booked_where_that_is_shown() {
+        let booked = |transaction| {
+            only!(Charge, altered("charge.succeeded.new", &json!({"balance_transaction": transaction}))).booked
+        };
+        let shown = json!({"id": "txn_1", "fee": 120, "amount": 3300, "created": T + 60});
+        assert_eq!(booked(shown), Some(ChargeBooked { fee: 120, amount: 3300, at: at(T + 60) }));
+        assert_eq!(booked(json!({"id": "txn_1", "fee": 120, "amount": 3300})), None, "without its time");
+        assert_eq!(booked(json!("txn_1")), None, "an id says nothing");
+    }
+
+    #[test]
     fn errors_name_the_field() {
         let refunds = json!({"data": [{"id": "re_1"}]});
         let object = json!({"id": "ch_1", "currency": "usd", "refunds": refunds});
@@ -204,5 +215,8 @@ mod tests {
             error("charge.refunded", &object),
             "data.object.refunds.data[].amount: expected an integer, found nothing"
         );
+        let object = json!({"id": "ch_1", "currency": "usd", "balance_transaction": "t".repeat(256)});
+        let expected = "expected an id of at most 255 characters, an object or null, found a string";
+        assert_eq!(error("charge.updated", &object), format!("data.object.balance_transaction: {expected}"));
     }
 }

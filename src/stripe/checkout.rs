@@ -215,4 +215,53 @@ mod tests {
         let free = event("checkout.session.completed", &json!({"id": "cs_1", "amount_total": 0}));
         assert_eq!(only!(Checkout, free).total, 0);
     }
+
+    #[test]
+    fn the_mode_speaks_before_what_was_started() {
+        let mode = |word, started: &str| {
+            let mut changes = json!({"mode": word, "subscription": null, "setup_intent": null});
+            changes[started] = json!("id_1");
+            only!(Checkout, altered("checkout.session.expired.new", &changes)).mode
+        };
+        assert_eq!(mode("payment", "subscription"), CheckoutMode::Payment);
+        assert_eq!(mode("payment", "setup_intent"), CheckoutMode::Payment);
+        assert_eq!(mode("subscription", "nothing"), CheckoutMode::Subscription);
+        assert_eq!(mode("setup", "nothing"), CheckoutMode::Setup);
+    }
+
+    #[test]
+    fn a_session_that_was_fetched_says_by_itself_how_far_it_came() {
+        let status = |word, payment| {
+            let object = json!({"id": "cs_1", "status": word, "payment_status": payment});
+            only!(Checkout, event("fetched.checkout_session", &object)).status
+        };
+        assert_eq!(status("complete", "paid"), CheckoutStatus::Paid);
+        assert_eq!(status("complete", "unpaid"), CheckoutStatus::Completed);
+        assert_eq!(status("open", "unpaid"), CheckoutStatus::Open);
+        assert_eq!(status("expired", "no_payment_required"), CheckoutStatus::Open);
+    }
+
+    #[test]
+    fn what_was_sold_is_told_by_all_lines_or_by_none() {
+        let price = json!({
+            "id": "price_1", "recurring": {"interval": "month"}, "metadata": {"product_key": "course"},
+            "product": {"id": "prod_1", "metadata": {"product_key": "any", "level": "one"}},
+        });
+        let item = json!({"id": "li_1", "amount_subtotal": 2900, "amount_total": 3106, "price": price});
+        let lines = |has_more: bool| {
+            let items = json!({"data": [item, null], "has_more": has_more});
+            only!(Checkout, altered("checkout.session.completed.new", &json!({"line_items": items}))).lines
+        };
+        let line = Line {
+            id: "li_1".to_owned(),
+            amount: 2900,
+            price: Some("price_1".to_owned()),
+            product: Some("prod_1".to_owned()),
+            interval: Some("month".to_owned()),
+            metadata: metadata(&[("product_key", "course"), ("level", "one")]),
+            ..Line::default()
+        };
+        assert_eq!(lines(false), [line]);
+        assert!(lines(true).is_empty(), "there are more than are shown");
+    }
 }

@@ -123,3 +123,55 @@ pub(super) fn promotion_codes(discounts: impl IntoIterator<Item = Discount>) -> 
     }
     (codes, facts)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{error, event, only};
+    use super::*;
+
+    fn subscription_with(coupon: &Value) -> Value {
+        json!({"id": "sub_1", "status": "active", "discount": {"id": "di_1", "coupon": coupon}})
+    }
+
+    #[test]
+    fn how_long_a_coupon_lasts() {
+        for (duration, lasting) in [
+            ("forever", Lasting::Forever),
+            ("repeating", Lasting::Repeating),
+            ("once", Lasting::Once),
+            ("something_new", Lasting::Once),
+        ] {
+            let object = subscription_with(&json!({"percent_off": 25, "duration": duration}));
+            let state = only!(Subscription, event("customer.subscription.updated", &object)).state.unwrap();
+            let percent_off = Some(25.into());
+            let expected = StandingDiscount { percent_off, amount_off: None, currency: None, lasting, ends_at: None };
+            assert_eq!(state.discounts, [expected], "{duration}");
+        }
+    }
+
+    #[test]
+    fn a_coupon_by_its_id_says_nothing() {
+        let object = subscription_with(&json!("SUMMER"));
+        let state = only!(Subscription, event("customer.subscription.updated", &object)).state.unwrap();
+        assert!(state.discounts.is_empty());
+        assert_eq!(
+            error("customer.subscription.updated", &subscription_with(&json!("c".repeat(256)))),
+            "data.object.discount.coupon: expected an id of at most 255 characters, an object or null, found a string"
+        );
+    }
+
+    #[test]
+    fn a_discount_is_hidden_where_its_id_alone_is_shown() {
+        let hidden = |discounts| {
+            let object = json!({"id": "in_1", "currency": "usd", "discounts": discounts});
+            only!(Invoice, event("invoice.paid", &object)).hidden_discounts
+        };
+        let shown = json!({"id": "di_1", "coupon": {"percent_off": 25}});
+        assert!(!hidden(json!([])));
+        assert!(!hidden(json!([shown])), "it comes from no promotion code");
+        assert!(hidden(json!(["di_1"])));
+        assert!(hidden(json!([shown, "di_2"])), "the other may come from one");
+    }
+}

@@ -89,7 +89,7 @@ impl Dispute {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{altered, event, fixture, only};
+    use super::super::testing::{T, altered, at, error, event, fixture, only};
     use super::DisputeMoney::{Returned, Taken, Unmoved};
     use super::*;
 
@@ -138,5 +138,24 @@ mod tests {
         let changes = json!({"status": "under_review", "balance_transactions": ["txn_1", null]});
         let object = altered("charge.dispute.funds_withdrawn.hybrid", &changes)["data"]["object"].take();
         assert_eq!(only!(Dispute, event("charge.dispute.updated", &object)).money, Unmoved);
+    }
+
+    #[test]
+    fn what_moves_no_money_dates_nothing() {
+        let moved = [(0, T), (-500, T + 5), (-100, T + 7), (400, T + 80), (500, T + 90), (0, T + 900)];
+        let transactions: Vec<_> = moved.map(|(amount, at)| json!({"amount": amount, "created": at})).into();
+        let changes = json!({"balance_transactions": transactions});
+        let object = altered("charge.dispute.funds_withdrawn.hybrid", &changes)["data"]["object"].take();
+        let dispute = only!(Dispute, event("fetched.dispute", &object));
+        assert_eq!((dispute.taken_at, dispute.returned_at), (Some(at(T + 5)), Some(at(T + 90))));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let expected = "expected an id of at most 255 characters, an object or null, found a string";
+        assert_eq!(
+            error("charge.dispute.updated", &json!({"id": "dp_1", "balance_transactions": ["t".repeat(256)]})),
+            format!("data.object.balance_transactions[0]: {expected}")
+        );
     }
 }

@@ -232,18 +232,12 @@ fn fingerprint(facts: &[Fact]) -> String {
     hex::encode(&Sha256::digest(&said)[..8])
 }
 
-/// When the event came that would have told of it.
+/// When the event came that would have told of it, where that is not simply when the object was made.
 fn date(facts: &[Fact]) -> Option<Time> {
     match facts.first()? {
-        Fact::Invoice(invoice) => invoice.paid_at.or(invoice.created),
-        Fact::Checkout(session) => session.created,
-        Fact::Intent(intent) => intent.created,
-        Fact::Charge(charge) => charge.booked.map(|booked| booked.at).or(charge.created),
-        Fact::Refund(refund) => refund.created,
+        Fact::Invoice(invoice) => invoice.paid_at,
+        Fact::Charge(charge) => charge.booked.map(|booked| booked.at),
         Fact::Dispute(dispute) => dispute.taken_at.or(dispute.returned_at),
-        Fact::CreditNote(note) => note.created,
-        Fact::Customer(customer) => customer.created,
-        Fact::Subscription(subscription) => subscription.created,
         _ => None,
     }
 }
@@ -318,6 +312,29 @@ mod tests {
         let Fact::Dispute(dispute) = &fetched.facts.facts[0] else { panic!("no dispute") };
         assert_eq!((dispute.money, dispute.taken_at), (DisputeMoney::Returned, Some(at(T + 5))));
         assert_eq!(dispute.returned_at, Some(at(T + 90)));
+        assert_eq!(fetched.facts.stamp.created, at(T + 5));
+    }
+
+    #[test]
+    fn an_inquirys_transactions_do_not_date_what_is_not_taken() {
+        let inquiry = json!({"id": "dp_1", "charge": "ch_1", "amount": 500, "currency": "usd", "created": T,
+            "status": "warning_closed",
+            "balance_transactions": [{"amount": -500, "created": T + 5}, {"amount": 500, "created": T + 90}]});
+        let fetched = wrap(Kind::Dispute, &to_raw_value(&inquiry).unwrap(), at(T + 900), true).unwrap();
+        let Fact::Dispute(dispute) = &fetched.facts.facts[0] else { panic!("no dispute") };
+        assert_eq!((dispute.money, dispute.taken_at, dispute.returned_at), (DisputeMoney::Unmoved, None, None));
+        assert_eq!(fetched.facts.stamp.created, at(T));
+    }
+
+    #[test]
+    fn a_charge_is_dated_by_its_booking() {
+        let dated = |transaction| {
+            let charge = json!({"id": "ch_1", "amount": 500, "currency": "usd", "status": "succeeded", "created": T,
+                "balance_transaction": transaction});
+            wrap(Kind::Charge, &to_raw_value(&charge).unwrap(), at(T + 900), true).unwrap().facts.stamp.created
+        };
+        assert_eq!(dated(json!({"id": "txn_1", "fee": 20, "amount": 500, "created": T + 60})), at(T + 60));
+        assert_eq!(dated(json!("txn_1")), at(T));
     }
 
     #[test]
@@ -336,5 +353,39 @@ mod tests {
         assert_eq!((facts.stamp.created, facts.fetched_at), (at(T), None));
         assert!(facts.stamp.event_id.starts_with("stated_"));
         assert!(state(Kind::Refund, &object, at(T), true).is_none());
+
+        let object = to_raw_value(&json!({"id": "sub_1", "customer": "cus_1"})).unwrap();
+        let body = state(Kind::Subscription, &object, at(T), true).unwrap();
+        let Reading::Facts(facts) = read(&body).unwrap() else { panic!("ignored") };
+        assert!(matches!(&facts.facts[..], [Fact::Subscription(subscription)] if subscription.id == "sub_1"));
+    }
+
+    #[test]
+    fn every_kind_becomes_an_event_that_is_read() {
+        for kind in Kind::ALL {
+            assert!(is_understood(kind.event_type()), "{kind:?}");
+            assert_eq!(kind.event_type(), format!("fetched.{}", kind.as_str()));
+        }
+    }
+
+    /// The paths are those of Stripe's API, the expansions those that its objects have: it refuses any other.
+    #[test]
+    fn how_stripe_is_asked() {
+        let asked = Kind::ALL.map(|kind| (kind.as_str(), kind.path(), kind.expanded().join(" ")));
+        let expected = [
+            ("invoice", "/invoices", "payments discounts"),
+            ("invoice_payment", "/invoice_payments", ""),
+            ("checkout_session", "/checkout/sessions", "line_items"),
+            ("payment_intent", "/payment_intents", "latest_charge latest_charge.balance_transaction"),
+            ("charge", "/charges", "balance_transaction payment_intent"),
+            ("refund", "/refunds", ""),
+            ("dispute", "/disputes", ""),
+            ("credit_note", "/credit_notes", ""),
+            ("customer", "/customers", ""),
+            ("subscription", "/subscriptions", "discounts"),
+            ("promotion_code", "/promotion_codes", ""),
+            ("price", "/prices", "product"),
+        ];
+        assert_eq!(asked, expected.map(|(kind, path, expanded)| (kind, path, expanded.to_owned())));
     }
 }

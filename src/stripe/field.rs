@@ -433,3 +433,7 @@ impl<'de, T: Deserialize<'de>> Field<'de> for Items<T> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self)
     }
 }
+
+#[cfg(test)]
+#[path = "field_tests.rs"]
+mod tests;

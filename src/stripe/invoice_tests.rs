@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::testing::{T, altered, at, error, facts, fixture, metadata, only};
+use super::super::testing::{T, altered, at, error, event, facts, fixture, metadata, only};
 use super::*;
 use crate::domain::facts::{Line, PromotionCodeFact};
 
@@ -118,6 +118,8 @@ fn what_was_paid_outside_of_stripe() {
     assert_eq!(paid(json!({"amount_paid": 3106, "amount_paid_off_stripe": 3106})), (0, 3106), "new: with it");
     assert_eq!(paid(json!({"amount_paid": 3106, "amount_paid_off_stripe": 0})), (3106, 0));
     assert_eq!(paid(json!({"amount_paid": 1106, "amount_paid_off_stripe": 2000})), (1106, 2000), "hybrid, mixed");
+    assert_eq!(paid(json!({"amount_paid": 2106, "amount_paid_off_stripe": 1000})), (2106, 1000), "the other way round");
+    assert_eq!(paid(json!({"amount_paid": 1500, "amount_paid_off_stripe": 1000})), (1500, 1000), "and not yet all");
     assert_eq!(paid(json!({"amount_paid_off_stripe": null, "paid_out_of_band": null})), (0, 0));
 }
 
@@ -198,7 +200,7 @@ fn an_account_stands_in_for_a_customer() {
 
 #[test]
 fn a_bare_invoice_is_read() {
-    let bare = super::super::testing::event("invoice.paid", &json!({"id": "in_1", "currency": "USD", "total": 5}));
+    let bare = event("invoice.paid", &json!({"id": "in_1", "currency": "USD", "total": 5}));
     let invoice = only!(Invoice, bare);
     assert_eq!((invoice.total, invoice.amount_due, invoice.paid_on_stripe), (5, 5, 5));
     assert_eq!(invoice.currency.as_str(), "usd");
@@ -249,4 +251,38 @@ fn a_failed_attempt_says_which_and_when_the_next_is() {
     let failed = only!(Invoice, event).failed.unwrap();
     assert_eq!((failed.attempt, failed.next_at), (Some(2), Some(at(T + 86_400))));
     assert_eq!(only!(Invoice, fixture("invoice.paid.new")).failed, None);
+}
+
+#[test]
+fn an_empty_snapshot_is_one_that_is_there() {
+    let empty = |parent, legacy| {
+        let parent = json!({"type": "subscription_details", "subscription_details": {"metadata": parent}});
+        let changes = json!({"parent": parent, "subscription_details": {"metadata": legacy}, "lines": null});
+        only!(Invoice, altered("invoice.paid.hybrid", &changes)).empty_snapshot
+    };
+    assert!(!empty(json!(null), json!(null)));
+    assert!(empty(json!({}), json!(null)) && empty(json!(null), json!({})));
+    assert!(empty(json!([]), json!(null)), "an empty object, as some tools write it");
+    assert!(!empty(json!({}), json!({"partner_key": "acme"})));
+}
+
+#[test]
+fn only_an_invoice_that_was_fetched_says_when_it_was_voided() {
+    let voided = fixture("invoice.voided.new");
+    assert_eq!(only!(Invoice, voided).voided_at, None, "the event says it");
+    assert_eq!(only!(Invoice, event("fetched.invoice", &voided["data"]["object"])).voided_at, Some(at(T)));
+}
+
+#[test]
+fn any_sign_of_a_subscription_makes_a_line_a_subscriptions() {
+    let is_subscriptions = |line| {
+        let invoice = only!(Invoice, altered("invoice.paid.new", &json!({"lines": {"data": [line]}})));
+        invoice.lines[0].subscription
+    };
+    let prorated = json!({"type": "invoice_item_details", "invoice_item_details": {"subscription": "sub_1"}});
+    assert!(is_subscriptions(json!({"parent": {"type": "subscription_item_details"}})));
+    assert!(is_subscriptions(json!({"parent": prorated})), "an invoice item that an upgrade made");
+    assert!(is_subscriptions(json!({"type": "invoiceitem", "subscription": "sub_1"})), "the same, as of old");
+    assert!(is_subscriptions(json!({"type": "subscription"})));
+    assert!(!is_subscriptions(json!({"type": "invoiceitem", "parent": {"type": "invoice_item_details"}})));
 }

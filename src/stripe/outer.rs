@@ -361,3 +361,21 @@ impl<'de, O: Slot<'de>> Visitor<'de> for NodeVisitor<O> {
         Ok(node)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{BytesDeserializer, Error};
+
+    use super::super::shape::Outline;
+    use super::*;
+
+    fn refusal<'de, T: Deserialize<'de>>() -> String {
+        T::deserialize(BytesDeserializer::<Error>::new(b"")).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_refused() {
+        assert_eq!(refusal::<Scalar<'_>>(), "invalid type: byte array, expected any value");
+        assert_eq!(refusal::<Node<'_, Outline>>(), "invalid type: byte array, expected any value");
+    }
+}

@@ -129,3 +129,30 @@ pub(super) fn inherit(nearer: &mut Metadata, farther: Metadata) {
         nearer.entry(key).or_insert(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{error, event, metadata, only};
+    use super::*;
+
+    #[test]
+    fn a_price_that_was_fetched() {
+        let price = json!({
+            "id": "price_1", "recurring": {"interval": "year"}, "metadata": {"tier": "price"},
+            "product": {"id": "prod_1", "metadata": {"tier": "product", "product_key": "pro"}},
+        });
+        let expected = PriceInfo {
+            price: "price_1".to_owned(),
+            product: Some("prod_1".to_owned()),
+            interval: Some("year".to_owned()),
+            metadata: metadata(&[("tier", "price"), ("product_key", "pro")]),
+        };
+        assert_eq!(only!(Price, event("fetched.price", &price)), expected);
+        assert_eq!(
+            error("fetched.price", &json!({"product": "prod_1"})),
+            "data.object.id: expected an id, found nothing"
+        );
+    }
+}

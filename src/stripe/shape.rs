@@ -114,3 +114,20 @@ impl<'de> Deserialize<'de> for Outline {
         deserializer.deserialize_any(OutlineVisitor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{BytesDeserializer, Error};
+
+    use super::*;
+
+    fn refusal<'de, T: Deserialize<'de>>() -> String {
+        T::deserialize(BytesDeserializer::<Error>::new(b"")).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_refused() {
+        assert_eq!(refusal::<Name>(), "invalid type: byte array, expected a field name");
+        assert_eq!(refusal::<Outline>(), "invalid type: byte array, expected any value");
+    }
+}

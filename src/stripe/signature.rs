@@ -243,6 +243,7 @@ mod tests {
         let body = b"{}";
         let secrets = Secrets::parse(" whsec_new , whsec_old,,");
         assert_eq!(secrets.len(), 2);
+        assert!(!secrets.is_empty());
         assert_eq!(format!("{secrets:?}"), "Secrets(2)");
         for secret in ["whsec_new", "whsec_old"] {
             assert_eq!(secrets.verify(&sign(secret, T, body), body, at(T)), Ok(()));

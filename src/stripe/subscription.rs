@@ -163,7 +163,7 @@ fn prices(items: List<Maybe<Item>>, plan: Price) -> Vec<PriceInfo> {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{T, altered, at, facts, fixture, metadata, only};
+    use super::super::testing::{T, altered, at, event, facts, fixture, metadata, only};
     use super::*;
     use crate::domain::facts::PromotionCodeFact;
 
@@ -275,5 +275,12 @@ mod tests {
     fn what_says_no_status_says_nothing_of_it() {
         let subscription = only!(Subscription, altered("customer.subscription.created.old", &json!({"status": null})));
         assert_eq!(subscription.state, None);
+    }
+
+    #[test]
+    fn what_was_deleted_is_canceled_although_it_does_not_say_so() {
+        let state = |event_type| only!(Subscription, event(event_type, &json!({"id": "sub_1"}))).state;
+        assert_eq!(state("customer.subscription.deleted").unwrap().status, Status::Canceled);
+        assert_eq!(state("customer.subscription.updated"), None);
     }
 }

@@ -56,6 +56,7 @@ fn wrappers_are_taken_off() {
     let error = read(json!({"detail": event}).to_string().as_bytes()).unwrap_err();
     assert_eq!(error.to_string(), "detail.data.object.total: expected an integer, found a string");
     assert_eq!((error.code(), error.path()), ("unreadable", "detail.data.object.total"));
+    assert_eq!(error.problem(), "expected an integer, found a string");
 }
 
 #[test]
@@ -69,6 +70,9 @@ fn a_thin_event_is_an_envelope_without_an_object() {
         assert_eq!(reading, Reading::Ignored(IgnoredReason::ThinEvent));
     }
     assert_eq!(IgnoredReason::ThinEvent.as_str(), "thin_event");
+    let mut modeless = fixture("thin");
+    modeless.as_object_mut().unwrap().remove("livemode");
+    assert!(!open(&modeless).unwrap().livemode, "a thin event need not say its mode");
 }
 
 #[test]
@@ -130,6 +134,72 @@ fn what_is_no_event_is_told_by_the_field() {
     }
     refusal(&with("created", json!({})));
     refusal(&without("data"));
+}
+
+#[test]
+fn what_was_found_is_told_whatever_it_is() {
+    for (value, found) in [
+        (json!(null), "null"),
+        (json!(true), "a boolean"),
+        (json!(-5), "a number"),
+        (json!(i64::MAX), "a number"),
+        (json!(u64::MAX), "a number beyond 64 bits"),
+        (json!(1.5), "a fraction"),
+        (json!("today"), "a string"),
+        (json!([1, 2]), "a list"),
+        (json!({"seconds": 1}), "an object"),
+    ] {
+        let mut event = event("invoice.paid", &json!({"id": "in_1", "currency": "usd"}));
+        event["created"] = value;
+        assert_eq!(
+            refusal(&event),
+            format!("not a Stripe event: created: expected a time in Unix seconds, found {found}")
+        );
+    }
+    for (value, found) in [
+        (json!(null), "null"),
+        (json!(true), "a boolean"),
+        (json!(-5), "a number"),
+        (json!(5), "a number"),
+        (json!(1.5), "a number"),
+        (json!("in_1"), "a string"),
+        (json!([1, 2]), "a list"),
+    ] {
+        assert_eq!(refusal(&value), format!("not a Stripe event: .: expected an object, found {found}"));
+        let mut event = event("invoice.paid", &json!({}));
+        event["data"] = value.clone();
+        assert_eq!(refusal(&event), format!("not a Stripe event: data: expected an object, found {found}"));
+        event["data"] = json!({"object": value});
+        let expected = "not a Stripe event: data.object: expected an object, found something else";
+        assert_eq!(refusal(&event), expected, "{event}");
+    }
+}
+
+#[test]
+fn the_longest_text_is_taken() {
+    let mut event = event("invoice.paid", &json!({"id": "in_1", "currency": "usd"}));
+    event["id"] = json!("e".repeat(255));
+    assert_eq!(open(&event).unwrap().id.len(), 255);
+}
+
+#[test]
+fn escapes_are_taken_off() {
+    let body = fixture("invoice.paid.new").to_string().replace("\"invoice.paid\"", r#""invoice\u002epaid""#);
+    assert_eq!(envelope(body.as_bytes()).unwrap().type_, "invoice.paid");
+    assert!(matches!(read(body.as_bytes()), Ok(Reading::Facts(_))));
+}
+
+#[test]
+fn the_outside_says_whose_and_what_it_is() {
+    let outside = |account, event_type| {
+        let mut event = event(event_type, &json!(null));
+        event["account"] = account;
+        let body = event.to_string();
+        let opened = Opened::new(body.as_bytes()).unwrap();
+        (opened.account().map(str::to_owned), opened.event_type().to_owned())
+    };
+    assert_eq!(outside(json!("acct_1"), "invoice.paid"), (Some("acct_1".to_owned()), "invoice.paid".to_owned()));
+    assert_eq!(outside(json!(null), ""), (None, String::new()));
 }
 
 #[test]
@@ -237,6 +307,7 @@ fn every_understood_type_is_read_as_its_object() {
     types.dedup();
     assert_eq!(types.len(), UNDERSTOOD.len(), "no type twice");
     assert!(!UNDERSTOOD.contains(&"invoice.created"), "to subscribe to it delays invoices");
+    assert!(is_understood("invoice.paid") && is_understood("fetched.price") && !is_understood("invoice.created"));
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn session_payment(objects: &Objects, group: &Group, id: &str, session: &Session
         // Captured by hand, later: the session never says so, its payment intent does.
         (None, CheckoutStatus::Completed) => {
             let first = intents().filter_map(|intent| intent.first_received.clone()).min()?;
-            (first, intents().map(|intent| intent.received).sum::<i64>().min(session.total))
+            (first, intents().map(|intent| intent.received).fold(0, i64::saturating_add).min(session.total))
         }
         (None, CheckoutStatus::Paid) => {
             let charges = group.charges.iter().filter_map(|id| objects.charges.get(id));

@@ -213,3 +213,17 @@ fn sums_that_do_not_fit_are_an_error() {
     assert_eq!(Figures::of(0, &[largest(1), largest(2)]), Err(Overflow));
     assert_eq!(Figures::of(0, &[largest(1), back(2)]).unwrap().closing, 0);
 }
+
+#[test]
+fn a_statements_file_has_a_name_that_any_system_takes() {
+    let mut statement = made(months()[0], Vec::new(), None);
+    assert_eq!(statement.file_stem(), "statement-2026-10-acme-usd");
+    statement.partner = "Acme_2.de/é x-y".to_owned();
+    assert_eq!(statement.file_stem(), "statement-2026-10-Acme_2.de---x-y-usd");
+    statement.mode = "test".to_owned();
+    assert_eq!(
+        statement.file_stem(),
+        "statement-2026-10-Acme_2.de---x-y-usd-test",
+        "no test is taken for the real one"
+    );
+}

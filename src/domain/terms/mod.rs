@@ -83,11 +83,6 @@ impl Terms {
         terms
     }
 
-    /// The settings that count for a payment paid at `at`.
-    pub fn settings_at(&self, at: Time) -> Settings {
-        self.settings.at(at).cloned().unwrap_or_default()
-    }
-
     /// The settings in force now.
     pub fn current_settings(&self) -> Settings {
         self.settings.latest().cloned().unwrap_or_default()
