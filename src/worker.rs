@@ -41,8 +41,6 @@ pub struct Worker {
     arrivals: Arc<Arrivals>,
     recorded: Arc<Notify>,
     settled: Arc<Notify>,
-    /// Whether more events are pending than a batch holds.
-    pouring: Arc<AtomicBool>,
     /// The latest moment that it has seen, in unix microseconds.
     seen: Arc<AtomicI64>,
     /// The date on which the balances of all workspaces were last folded.
@@ -68,7 +66,6 @@ impl Worker {
             arrivals,
             recorded: Arc::default(),
             settled: Arc::default(),
-            pouring: Arc::default(),
             // The process before may have seen a later one.
             seen: Arc::new(AtomicI64::new(i64::MAX)),
             folded: Arc::default(),
@@ -167,6 +164,7 @@ impl Worker {
         let mut nap = NAP;
         while !shutdown.is_cancelled() {
             let round = self.record_round(shutdown).await;
+            self.ledger.db.pour(false);
             nap = if matches!(round, Ok(1..)) { SHORT_NAP } else { NAP.min(nap * 2) };
             rest(self.arrivals.next(), shutdown, nap, round.map(drop), "recording").await;
         }
@@ -181,7 +179,7 @@ impl Worker {
 
     /// Records all that is pending; tells how many events that were.
     async fn record_round(&self, shutdown: &CancellationToken) -> Result<usize, StoreError> {
-        let full = usize::try_from(record::BATCH).unwrap_or(usize::MAX);
+        let full = usize::try_from(record::batch(self.ledger.db.engine())).unwrap_or(usize::MAX);
         let mut sum = 0;
         for workspace in self.workspaces().await? {
             let mut recorded = full;
@@ -194,7 +192,8 @@ impl Worker {
                 took = began.elapsed();
                 self.seen.fetch_max(micros(self.ledger.clock.now()), Ordering::Relaxed);
                 self.ledger.db.grown_by(recorded).await;
-                self.pouring.store(recorded >= full, Ordering::Relaxed);
+                // More are pending than a batch holds.
+                self.ledger.db.pour(recorded >= full);
                 self.recorded.notify_one();
                 tracing::debug!(events = recorded, "recorded");
                 sum += recorded;
@@ -274,7 +273,7 @@ impl Worker {
 
     async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
         let now = self.ledger.clock.now();
-        let by = if self.pouring.load(Ordering::Relaxed) { now - COLLECT } else { now };
+        let by = if self.ledger.db.pours() || self.arrivals.is_rush() { now - COLLECT } else { now };
         let done = self.ledger.settle_due_by(workspace, by, Pace::Lasting).await?;
         if done.settled > 0 {
             self.settled.notify_one();
@@ -286,7 +285,7 @@ impl Worker {
     /// Lets webhooks go first, after a batch that took so long.
     async fn step_aside(&self, took: Duration) {
         let rest = (took * REST_PERCENT / 100).clamp(SHORTEST_REST, PATIENCE);
-        let patience = if self.pouring.load(Ordering::Relaxed) { rest } else { PATIENCE };
+        let patience = if self.ledger.db.pours() { rest } else { PATIENCE };
         self.arrivals.step_aside(patience).await;
     }
 

@@ -65,7 +65,7 @@ impl Arrivals {
     }
 
     /// Whether much is coming right now.
-    pub(super) fn is_rush(&self) -> bool {
+    pub fn is_rush(&self) -> bool {
         self.rushing().is_some()
     }
 

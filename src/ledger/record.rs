@@ -18,12 +18,18 @@ use crate::store::events::{self, Outcome, Place, StoredEvent, Unrecorded};
 use crate::store::facts::NewFacts;
 use crate::store::workspaces::{RECORDER, lock, used};
 use crate::store::{
-    Mode, StoreError, Tx, WorkspaceId, asked, customers, erasures, facts, lookups, payments, prices, refs, resettle,
+    Engine, Mode, StoreError, Tx, WorkspaceId, asked, customers, erasures, facts, lookups, payments, prices, refs,
+    resettle,
 };
 use crate::stripe::{OF_CONNECTED_ACCOUNTS, Opened, Reading};
 
-/// How many events share a transaction.
-pub const BATCH: i64 = 512;
+/// How many events share a transaction at most. On `SQLite` everybody else waits meanwhile.
+pub fn batch(engine: Engine) -> i64 {
+    match engine {
+        Engine::Sqlite => 256,
+        Engine::Postgres => 512,
+    }
+}
 
 /// An event that was read.
 pub(super) struct Read {
@@ -83,7 +89,7 @@ impl Recorder<'_> {
             Some(ahead) => ahead.await.ok().and_then(Result::ok),
             None => None,
         };
-        let recorded = self.record_some(ahead, BATCH, None).await;
+        let recorded = self.record_some(ahead, self.batch(), None).await;
         if recorded.is_err() {
             self.forget_ahead();
         }
@@ -96,6 +102,10 @@ impl Recorder<'_> {
         }
     }
 
+    fn batch(&self) -> i64 {
+        batch(self.ledger.db.engine())
+    }
+
     /// What was read ahead counts on the batch before it; where that came to nothing, somebody else's may have taken
     /// its place and more.
     fn forget_ahead(&mut self) {
@@ -106,7 +116,7 @@ impl Recorder<'_> {
 
     async fn record_one_by_one(&mut self) -> Result<usize, StoreError> {
         let mut done = 0;
-        while done < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+        while done < usize::try_from(self.batch()).unwrap_or(usize::MAX) {
             let recorded = match self.record_some(None, 1, None).await {
                 Err(error) if error.is_refusal() => {
                     let why = error.to_string().replace('\0', "\u{fffd}");
@@ -142,7 +152,7 @@ impl Recorder<'_> {
         if batch.read.is_empty() {
             return Ok(0);
         }
-        if limit == BATCH {
+        if limit == self.batch() {
             self.read_ahead(&batch);
         }
         let rewritten = ledger.erase_read(&mut tx, workspace, &mut batch.read, &batch.terms).await?;
@@ -169,11 +179,11 @@ impl Recorder<'_> {
     /// Begins to read what comes behind a batch, as it will be once that batch is recorded.
     fn read_ahead(&mut self, batch: &Batch) {
         let (db, workspace) = (self.ledger.db.clone(), self.workspace);
-        let (after, version) = (batch.last.clone(), batch.version + 1);
+        let (after, version, limit) = (batch.last.clone(), batch.version + 1, self.batch());
         self.ahead = Some(tokio::spawn(async move {
             let mut tx = db.read().await?;
             let terms = db.terms(&mut tx, workspace).await?;
-            read_batch(&mut tx, workspace, after.as_ref(), BATCH, version, terms, None).await
+            read_batch(&mut tx, workspace, after.as_ref(), limit, version, terms, None).await
         }));
     }
 }

@@ -23,12 +23,17 @@ use crate::store::facts::StoredFacts;
 use crate::store::subscription_states::States;
 use crate::store::workspaces::TIERS;
 use crate::store::{
-    StoreError, Tx, Urgency, WorkspaceId, asked, customers, entries, facts, leads, lookups, payments, prices,
+    Engine, StoreError, Tx, Urgency, WorkspaceId, asked, customers, entries, facts, leads, lookups, payments, prices,
     subscription_states, tiers, workspaces,
 };
 
-/// How many customers share a transaction.
-pub const BATCH: i64 = 128;
+/// How many customers share a transaction at most. On `SQLite` everybody else waits meanwhile.
+fn batch(engine: Engine) -> i64 {
+    match engine {
+        Engine::Sqlite => 64,
+        Engine::Postgres => 128,
+    }
+}
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,9 +90,10 @@ impl Ledger {
 
     /// Settles those that were due by some moment: while events pour in, it saves work to let a customer's collect.
     pub async fn settle_due_by(&self, workspace: WorkspaceId, by: Time, pace: Pace) -> Result<Done, StoreError> {
-        match self.settle_some(workspace, (by, pace), BATCH, Hold::ToWrite).await {
+        let batch = batch(self.db.engine());
+        match self.settle_some(workspace, (by, pace), batch, Hold::ToWrite).await {
             Ok(done) if done.settled + done.parked == 0 && done.due > 0 => {
-                self.settle_some(workspace, (by, pace), BATCH, Hold::Throughout).await
+                self.settle_some(workspace, (by, pace), batch, Hold::Throughout).await
             }
             Err(error) if error.is_refusal() => {
                 tracing::warn!(%error, "a batch of customers was refused; settling them one by one");
@@ -99,7 +105,7 @@ impl Ledger {
 
     async fn settle_one_by_one(&self, workspace: WorkspaceId, by: Time) -> Result<Done, StoreError> {
         let mut sum = Done::default();
-        for _ in 0..BATCH {
+        for _ in 0..batch(self.db.engine()) {
             let done = match self.settle_some(workspace, (by, Pace::AtOnce), 1, Hold::Throughout).await {
                 Err(error) if error.is_refusal() => self.park_first(workspace, by, &error).await?,
                 other => other?,

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -73,6 +73,7 @@ struct Grown {
 pub struct Db {
     pools: Pools,
     background: Arc<Mutex<()>>,
+    pouring: Arc<AtomicBool>,
     terms: TermsCache,
     /// Events recorded by this process.
     grown: Arc<Grown>,
@@ -160,6 +161,7 @@ impl Db {
         Ok(Self {
             pools,
             background: Arc::default(),
+            pouring: Arc::default(),
             terms: TermsCache::default(),
             grown: Arc::default(),
             known,
@@ -187,9 +189,11 @@ impl Db {
     /// The database's.
     pub async fn durability(&self) -> Result<Vec<Durability>, StoreError> {
         match &self.pools {
-            Pools::Sqlite(File { writer, .. }) => {
-                let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(writer).await?;
-                let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(writer).await?;
+            Pools::Sqlite(file) => {
+                let mut tx = file.begin_to_write(false).await?;
+                let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *tx).await?;
+                let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *tx).await?;
+                tx.rollback().await?;
                 let is_safe = synchronous >= 2 && !matches!(journal.as_str(), "off" | "memory");
                 let what_to_do = if is_safe { "" } else { ": a crash can lose acknowledged events; report this" };
                 let sentence = format!("journal_mode {journal}, synchronous {synchronous} (2 = full){what_to_do}");
@@ -279,17 +283,36 @@ impl Db {
             Pools::Sqlite(file) => {
                 let turn = match urgency {
                     Urgency::Now => None,
-                    Urgency::Background => Some(self.background.clone().lock_owned().await),
+                    Urgency::Background | Urgency::Derived => Some(self.background.clone().lock_owned().await),
                 };
                 file.is_there()?;
-                let inner = Inner::Sqlite(file.begin_to_write().await?);
+                let inner = Inner::Sqlite(file.begin_to_write(self.is_relaxed(urgency)).await?);
                 Ok(self.open_tx(inner, true, urgency, turn))
             }
             Pools::Postgres(pool) => {
-                let inner = Inner::Postgres(pool.begin().await?);
-                Ok(self.open_tx(inner, true, urgency, None))
+                let begun = if self.is_relaxed(urgency) {
+                    pool.begin_with("BEGIN; SET LOCAL synchronous_commit TO off").await?
+                } else {
+                    pool.begin().await?
+                };
+                Ok(self.open_tx(Inner::Postgres(begun), true, urgency, None))
             }
         }
+    }
+
+    /// Says whether webhooks pour in: then [`Urgency::Derived`] does not wait for the disk. Whoever says so says soon that
+    /// it is over, and what is written after that brings all to the disk.
+    pub fn pour(&self, pouring: bool) {
+        self.pouring.store(pouring, Ordering::Relaxed);
+    }
+
+    /// Whether webhooks pour in.
+    pub fn pours(&self) -> bool {
+        self.pouring.load(Ordering::Relaxed)
+    }
+
+    fn is_relaxed(&self, urgency: Urgency) -> bool {
+        urgency == Urgency::Derived && self.pours()
     }
 
     fn open_tx(&self, inner: Inner, writes: bool, urgency: Urgency, turn: Option<OwnedMutexGuard<()>>) -> Tx {
@@ -302,7 +325,7 @@ impl Db {
     pub(crate) async fn read_to_write(&self) -> Result<Tx, StoreError> {
         match self.engine() {
             Engine::Sqlite => self.read().await,
-            Engine::Postgres => self.write(Urgency::Background).await,
+            Engine::Postgres => self.write(Urgency::Derived).await,
         }
     }
 
@@ -314,7 +337,7 @@ impl Db {
             return Ok(tx);
         }
         tx.rollback().await?;
-        self.write(Urgency::Background).await
+        self.write(Urgency::Derived).await
     }
 
     /// The workspace's terms as the transaction sees them: see [`TermsCache::get`].

@@ -26,12 +26,13 @@ const ROWS_IN_FLIGHT: usize = 1024;
 
 /// Pages of the write-ahead log that are worth folding into the file.
 const WORTH_FOLDING: i64 = 4_000;
-/// From so many on it is seen to that the log begins anew, for which nobody may write or read for a moment.
-const LONG: i64 = 8 * WORTH_FOLDING;
-/// So long that moment may be; else it is tried again.
-const MOMENT: Duration = Duration::from_millis(50);
+/// From so many on, a third of a gigabyte, it is seen to that the log begins anew. Nobody may write meanwhile, and the disk
+/// is waited for: some tens of milliseconds, which are to be rare.
+const LONG: i64 = 80_000;
+/// So long whoever reads may keep it from that; then it is tried again.
+const MOMENT: Duration = Duration::from_millis(5);
 /// A connection folds by itself only when nobody else did.
-const BY_ITSELF: &str = "64000";
+const BY_ITSELF: &str = "256000";
 /// After so many transactions the log's length is looked at.
 const LOOK_EVERY: u32 = 16;
 
@@ -77,7 +78,7 @@ impl File {
             .clone()
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .pragma("cache_size", "-8192")
+            .pragma("cache_size", "-16384")
             .pragma("wal_autocheckpoint", BY_ITSELF);
         let writer =
             pool().max_connections(1).test_before_acquire(false).connect_with(writing).await.map_err(unreachable)?;
@@ -100,14 +101,20 @@ impl File {
         self.identity.is_there()
     }
 
-    /// Begins on the one connection that writes. Where the disk is full, `SQLite` undoes a transaction by itself; the
+    /// Begins on the one connection that writes; what is relaxed does not wait for the disk when it is committed. Where the disk is full, `SQLite` undoes a transaction by itself; the
     /// driver then still believes in it and would never begin another, so that its connection gives way to a new one.
-    pub(super) async fn begin_to_write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    pub(super) async fn begin_to_write(&self, relaxed: bool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.look_at_log();
-        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+        // One message to the thread that runs it. Within a transaction it could not be changed.
+        let begin = if relaxed {
+            "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE"
+        } else {
+            "PRAGMA synchronous = FULL; BEGIN IMMEDIATE"
+        };
+        match self.writer.begin_with(begin).await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.writer.acquire().await?.close().await?;
-                self.writer.begin_with("BEGIN IMMEDIATE").await
+                self.writer.begin_with(begin).await
             }
             other => other,
         }
@@ -144,7 +151,8 @@ impl File {
         }
         checkpoint(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
         if length >= LONG {
-            // What is written and read meanwhile keeps it from beginning anew: all wait for a moment.
+            // What was written meanwhile, so that little is left to do while all wait.
+            checkpoint(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
             let nobody_writes = self.writer.acquire().await?;
             checkpoint(&mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
             drop(nobody_writes);
@@ -213,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("log.db").display());
         let file = File::open(&url, LevelFilter::Off).await.unwrap();
-        let mut tx = file.begin_to_write().await.unwrap();
+        let mut tx = file.begin_to_write(false).await.unwrap();
         tx.execute("CREATE TABLE pages (page)").await.unwrap();
         let pages = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 4100)
                      INSERT INTO pages SELECT zeroblob(3500) FROM n";
@@ -225,7 +233,7 @@ mod tests {
             sqlx::query_as("SELECT COUNT(*) FROM pages").fetch_one(&mut *reading).await.map(count).unwrap(),
             4100
         );
-        let writing = file.begin_to_write().await.unwrap();
+        let writing = file.begin_to_write(false).await.unwrap();
         file.fold_log().await.unwrap();
         let mut connection = file.folder.acquire().await.unwrap();
         let (_, length, folded) = checkpoint(&mut connection, "PRAGMA wal_checkpoint(NOOP)").await.unwrap();

@@ -47,13 +47,17 @@ pub enum Urgency {
     /// Recording, settling and the like: one of these at a time stands in the queue, so that whoever is urgent waits
     /// for one short transaction at most.
     Background,
+    /// Recording and settling: in the background too, and while webhooks pour in ([`Db::pour`](super::Db::pour)) without
+    /// waiting for the disk. A webhook's commit a moment later brings theirs there as well, since both are in one log; what
+    /// the machine loses with its power before is made again from the events, which are on disk.
+    Derived,
 }
 
 impl Urgency {
     fn as_str(self) -> &'static str {
         match self {
             Self::Now => "now",
-            Self::Background => "background",
+            Self::Background | Self::Derived => "background",
         }
     }
 }

@@ -5,7 +5,7 @@ use commission_bridge::admin::{self, Session};
 use commission_bridge::domain::decision::Click;
 use commission_bridge::domain::lead::{LeadBy, LeadTo};
 use commission_bridge::domain::terms::{Change, CodeOwner, MetadataField};
-use commission_bridge::ledger::record::BATCH;
+use commission_bridge::ledger::record;
 use commission_bridge::store::customers::{self, Settled};
 use commission_bridge::store::events::EventStatus;
 use commission_bridge::store::leads::{self, Filter, NewLead, StoredLead};
@@ -297,7 +297,8 @@ async fn the_books_are_apart(world: &World) {
 }
 
 async fn what_was_read_ahead_counts_only_while_nobody_else_recorded(world: &World) {
-    let batch = usize::try_from(BATCH).unwrap();
+    let at_once = record::batch(world.db.engine());
+    let batch = usize::try_from(at_once).unwrap();
     let count = u32::try_from(2 * batch + 188).unwrap();
     let events: Vec<_> = (0..count).map(|n| charge(n, &format!("cus_{}", n % 10))).collect();
     for event in &events {
@@ -308,7 +309,7 @@ async fn what_was_read_ahead_counts_only_while_nobody_else_recorded(world: &Worl
     assert_eq!(other.next().await.unwrap(), batch, "which somebody else was quicker to record");
     assert_eq!(one.next().await.unwrap(), 188);
     assert_eq!((one.next().await.unwrap(), other.next().await.unwrap()), (0, 0));
-    assert_eq!(world.count("SELECT COUNT(*) FROM facts").await, BATCH * 2 + 188);
+    assert_eq!(world.count("SELECT COUNT(*) FROM facts").await, at_once * 2 + 188);
     assert_eq!(world.count("SELECT COUNT(*) FROM unread").await, 0);
     world.work().await;
     assert!(world.ledger.verify(world.workspace, |_| {}).await.unwrap().is_clean());

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use commission_bridge::ledger::Ledger;
-use commission_bridge::store::Db;
+use commission_bridge::on;
+use commission_bridge::store::{Db, Engine, Urgency};
 use commission_bridge::worker::Worker;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{World, charge, invoice_paid, invoice_payment, terms};
 
-crate::on_both_engines!(two_workers_at_once_book_everything_once, the_loops_work_and_stop_when_told);
+crate::on_both_engines!(
+    two_workers_at_once_book_everything_once,
+    the_loops_work_and_stop_when_told,
+    only_what_can_be_made_again_is_not_waited_for
+);
 
 async fn two_workers_at_once_book_everything_once(world: &World) {
     world.enter(&terms()).await;
@@ -56,4 +61,26 @@ async fn the_loops_work_and_stop_when_told(world: &World) {
     assert_eq!(world.balance().await, 2_000);
     stop.cancel();
     running.await.unwrap();
+}
+
+async fn only_what_can_be_made_again_is_not_waited_for(world: &World) {
+    let waits = async |urgency| {
+        let mut tx = world.db.write(urgency).await.unwrap();
+        let sql = match tx.engine() {
+            Engine::Sqlite => "SELECT synchronous = 2 FROM pragma_synchronous",
+            Engine::Postgres => "SELECT current_setting('synchronous_commit') = 'on'",
+        };
+        let waits: bool = on!(tx, conn => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap());
+        tx.rollback().await.unwrap();
+        waits
+    };
+    assert!(waits(Urgency::Derived).await);
+    world.db.pour(true);
+    assert!(!waits(Urgency::Derived).await);
+    assert!(waits(Urgency::Now).await && waits(Urgency::Background).await);
+    if world.db.engine() == Engine::Sqlite {
+        assert!(world.db.durability().await.unwrap().iter().all(|setting| setting.is_safe));
+    }
+    world.db.pour(false);
+    assert!(waits(Urgency::Derived).await);
 }
