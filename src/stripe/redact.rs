@@ -125,35 +125,8 @@ const KEPT: [&str; 67] = [
 
 /// How Stripe's ids begin that the ledger knows buyers' objects by.
 const IDS: [&str; 29] = [
-    "acct",
-    "ch",
-    "cn",
-    "coupon",
-    "cs",
-    "cus",
-    "di",
-    "dp",
-    "du",
-    "evt",
-    "ii",
-    "il",
-    "in",
-    "inpay",
-    "li",
-    "pi",
-    "plan",
-    "po",
-    "price",
-    "prod",
-    "promo",
-    "py",
-    "pyr",
-    "re",
-    "seti",
-    "si",
-    "sub",
-    "tr",
-    "txn",
+    "acct", "ch", "cn", "coupon", "cs", "cus", "di", "dp", "du", "evt", "ii", "il", "in", "inpay", "li", "pi", "plan",
+    "po", "price", "prod", "promo", "py", "pyr", "re", "seti", "si", "sub", "tr", "txn",
 ];
 
 /// Why an event was not erased. Says nothing of what is in it.
