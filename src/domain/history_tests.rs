@@ -1,10 +1,10 @@
 //! How objects become payments: what belongs together, and what an event does not show.
 
 use super::facts::{
-    BillingReason as Reason, CheckoutFact, CheckoutMode, CheckoutStatus, EventFacts, Fact, InvoiceFact, InvoiceStatus,
-    Line, Metadata, Stamp,
+    BillingReason as Reason, ChargeFact, CheckoutFact, CheckoutMode, CheckoutStatus, CreditNoteFact, DisputeFact,
+    DisputeMoney, EventFacts, Fact, IntentFact, InvoiceFact, InvoiceStatus, Line, Link, Metadata, Stamp,
 };
-use super::history::{History, Payment, Place, Said, What, fold};
+use super::history::{History, Payment, Place, Said, Source, What, fold};
 use super::story::{Story, at};
 
 /// A session of 900 after discounts, 1000 before.
@@ -149,4 +149,159 @@ fn discounts_are_hidden_until_some_event_shows_them() {
     story.pays("in_1", "2026-01-05", 1000, Reason::SubscriptionCreate).done();
     assert!(!fold(&story.events).payments[0].has_hidden_discounts);
     assert!(!fold(&story.events[1..]).payments[0].has_hidden_discounts);
+}
+
+fn charge(captured: i64, refunded: i64, invoice: Link) -> Fact {
+    Fact::Charge(ChargeFact {
+        id: "ch_1".to_owned(),
+        intent: Some("pi_1".to_owned()),
+        customer: None,
+        email: None,
+        invoice,
+        currency: "usd".parse().unwrap(),
+        captured,
+        refunded,
+        booked: None,
+        created: None,
+        metadata: Metadata::new(),
+    })
+}
+
+fn intent(received: i64) -> Fact {
+    Fact::Intent(IntentFact {
+        id: "pi_1".to_owned(),
+        customer: None,
+        email: None,
+        invoice: Link::Unsaid,
+        currency: "usd".parse().unwrap(),
+        received,
+        charges: vec![],
+        created: None,
+        metadata: Metadata::new(),
+    })
+}
+
+fn told(facts: Vec<Fact>) -> Story {
+    let mut story = Story::default();
+    for (fact, day) in facts.into_iter().zip(1..) {
+        tell(&mut story, &format!("2026-03-{day:02}"), fact);
+    }
+    story
+}
+
+#[test]
+fn only_what_is_taken_back_of_makes_anybody_ask_whose_it_is() {
+    let unlinked = |facts| fold(&told(facts).events).unlinked;
+    let dispute = Fact::Dispute(DisputeFact {
+        id: "dp_1".to_owned(),
+        charge: Some("ch_1".to_owned()),
+        intent: None,
+        currency: "usd".parse().unwrap(),
+        amount: 1000,
+        money: DisputeMoney::Taken,
+        taken_at: None,
+        returned_at: None,
+    });
+    assert_eq!(unlinked(vec![charge(1000, 0, Link::Unsaid)]), [""; 0]);
+    assert_eq!(unlinked(vec![charge(1000, 400, Link::Unsaid)]), ["pi_1"]);
+    assert_eq!(unlinked(vec![charge(1000, 0, Link::Unsaid), dispute]), ["pi_1"]);
+}
+
+#[test]
+fn what_received_nothing_is_no_payment() {
+    assert_eq!(fold(&told(vec![intent(0), charge(0, 0, Link::None)]).events).payments, []);
+    let history = fold(&told(vec![intent(0), intent(700)]).events);
+    assert_eq!((history.payments[0].on_stripe, history.payments[0].paid_at), (700, at("2026-03-02")));
+    let history = fold(&told(vec![charge(0, 0, Link::None), charge(500, 0, Link::None)]).events);
+    assert_eq!((history.payments[0].on_stripe, history.payments[0].paid_at), (500, at("2026-03-02")));
+}
+
+#[test]
+fn what_says_nothing_of_an_invoice_takes_no_link_away() {
+    let history = fold(&told(vec![charge(500, 0, Link::None), charge(500, 0, Link::Unsaid)]).events);
+    assert_eq!(history.payments[0].source, Source::Direct { known_alone: true });
+    let mut story = told(vec![charge(500, 0, Link::To("in_1".to_owned())), charge(500, 0, Link::None)]);
+    story.pays("in_1", "2026-03-05", 500, Reason::SubscriptionCreate).done();
+    let history = fold(&story.events);
+    assert_eq!(payment(&history, "in_1").references, ["ch_1", "ch_in_1", "in_1", "pi_1"]);
+}
+
+#[test]
+fn a_voided_note_is_void_since_the_earliest_moment_that_was_said() {
+    let note = |voided, voided_at: Option<&str>| {
+        Fact::CreditNote(CreditNoteFact {
+            id: "cn_1".to_owned(),
+            invoice: "in_1".to_owned(),
+            customer: None,
+            currency: "usd".parse().unwrap(),
+            out_of_band: 300,
+            refunds: vec![],
+            voided,
+            voided_at: voided_at.map(at),
+            created: None,
+        })
+    };
+    let since = |notes| {
+        let mut story = told(notes);
+        story.pays("in_1", "2026-02-05", 500, Reason::SubscriptionCreate).done();
+        let notes = payment(&fold(&story.events), "in_1").notes.clone();
+        notes[0].voided.as_ref().map(|moment| moment.at)
+    };
+    assert_eq!(
+        since(vec![note(false, None), note(true, None), note(true, Some("2026-03-01"))]),
+        Some(at("2026-03-01"))
+    );
+    assert_eq!(since(vec![note(true, Some("2026-02-20")), note(true, Some("2026-03-01"))]), Some(at("2026-02-20")));
+}
+
+#[test]
+fn all_lines_are_more_than_a_first_page_and_the_later_of_a_kind_counts() {
+    let line = |id: &str, amount| Line { id: id.to_owned(), amount, ..Line::default() };
+    let seen = |told: &[(Vec<Line>, i64)]| {
+        let mut story = Story::default();
+        for (said, day) in told.iter().zip(1..) {
+            story.pays("in_1", &format!("2026-03-{day:02}"), 1000, Reason::SubscriptionCreate).done();
+            let invoice = last(&mut story);
+            (invoice.lines, invoice.unseen_lines) = said.clone();
+        }
+        let history = fold(&story.events);
+        let of = payment(&history, "in_1");
+        (lines(of).iter().map(|(id, amount)| format!("{id} {amount}")).collect::<Vec<_>>(), of.has_unseen_lines)
+    };
+    let all = (vec![line("il_1", 400), line("il_2", 600)], 0);
+    let page = (vec![line("il_1", 400)], 600);
+    assert_eq!(seen(&[all.clone(), page.clone()]), (vec!["il_1 400".to_owned(), "il_2 600".to_owned()], false));
+    assert_eq!(seen(&[page.clone(), all.clone()]), (vec!["il_1 400".to_owned(), "il_2 600".to_owned()], false));
+    let other_page = (vec![line("il_1", 300)], 700);
+    assert_eq!(seen(&[page, other_page]), (vec!["il_1 300".to_owned(), "unseen 700".to_owned()], true));
+    let later = (vec![line("il_1", 450), line("il_2", 550)], 0);
+    assert_eq!(seen(&[all.clone(), later]), (vec!["il_1 450".to_owned(), "il_2 550".to_owned()], false));
+    assert_eq!(seen(&[all, (vec![], 0)]), (vec!["il_1 400".to_owned(), "il_2 600".to_owned()], false));
+}
+
+#[test]
+fn a_session_that_shows_no_lines_takes_none_away() {
+    let of = |lines| CheckoutFact { lines, ..session("cs_1", CheckoutMode::Payment, CheckoutStatus::Paid) };
+    let shown = of(vec![Line { id: "li_1".to_owned(), amount: 1000, ..Line::default() }]);
+    let story = told(vec![Fact::Checkout(Box::new(shown)), Fact::Checkout(Box::new(of(vec![])))]);
+    assert_eq!(lines(payment(&fold(&story.events), "cs_1")), [("li_1", 1000)]);
+}
+
+#[test]
+fn a_session_that_was_fetched_as_paid_is_a_payment_since_then() {
+    let session = session("cs_1", CheckoutMode::Payment, CheckoutStatus::Paid);
+    let mut story = told(vec![Fact::Checkout(Box::new(session))]);
+    story.events[0].fetched_at = Some(at("2026-04-01"));
+    assert_eq!(payment(&fold(&story.events), "cs_1").paid_at, at("2026-03-01"));
+}
+
+#[test]
+fn who_a_session_says_its_customer_is_counts_once_it_is_completed() {
+    let identity = |status| {
+        let metadata = [("customer_key".to_owned(), "42".to_owned())].into();
+        let session = CheckoutFact { metadata, ..session("cs_1", CheckoutMode::Subscription, status) };
+        let history = fold(&told(vec![Fact::Checkout(Box::new(session))]).events);
+        history.buyers.get("cus_1").map_or(0, |buyer| buyer.identity.len())
+    };
+    assert_eq!([CheckoutStatus::Open, CheckoutStatus::Completed, CheckoutStatus::Paid].map(identity), [0, 1, 1]);
 }

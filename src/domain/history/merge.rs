@@ -423,11 +423,9 @@ impl Objects {
             first(&mut charge.first_captured, stamp);
         }
         if fact.refunded > 0 {
-            let moment = Moment { at: stamp.created, event_id: stamp.event_id.clone() };
-            let known = charge.figures.entry(fact.refunded).or_insert_with(|| moment.clone());
-            if moment < *known {
-                *known = moment;
-            }
+            // Events come in order: the first that says so stays.
+            let moment = || Moment { at: stamp.created, event_id: stamp.event_id.clone() };
+            charge.figures.entry(fact.refunded).or_insert_with(moment);
         }
         take_metadata(&mut charge.metadata, &fact.metadata);
         let at = fact.created.unwrap_or(stamp.created);
