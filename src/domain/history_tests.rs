@@ -305,3 +305,26 @@ fn who_a_session_says_its_customer_is_counts_once_it_is_completed() {
     };
     assert_eq!([CheckoutStatus::Open, CheckoutStatus::Completed, CheckoutStatus::Paid].map(identity), [0, 1, 1]);
 }
+
+#[test]
+fn a_line_keeps_what_another_event_said_of_it() {
+    let line = |price: Option<&str>, product: Option<&str>| Line {
+        id: "sub_1".to_owned(),
+        amount: 500,
+        price: price.map(str::to_owned),
+        product: product.map(str::to_owned),
+        subscription: product.is_some(),
+        ..Line::default()
+    };
+    let mut story = Story::default();
+    // Lines of old were all called as their subscription is: they are told apart by their order.
+    story.pays("in_1", "2026-03-01", 1000, Reason::SubscriptionCreate).done();
+    last(&mut story).lines = vec![line(Some("price_1"), Some("prod_1")), line(Some("price_2"), Some("prod_2"))];
+    story.pays("in_1", "2026-03-02", 1000, Reason::SubscriptionCreate).done();
+    last(&mut story).lines = vec![line(Some("price_1"), None), line(None, None)];
+    let history = fold(&story.events);
+    let seen = &payment(&history, "in_1").lines;
+    let said: Vec<_> =
+        seen.iter().map(|line| (line.price.as_deref(), line.product.as_deref(), line.subscription)).collect();
+    assert_eq!(said, [(Some("price_1"), Some("prod_1"), true), (Some("price_2"), Some("prod_2"), true)]);
+}

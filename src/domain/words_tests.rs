@@ -8,7 +8,7 @@ use super::decision::Code;
 use super::entry::{Component, EntryKind};
 use super::history::Place;
 use super::subscribed::Status;
-use super::terms::Method;
+use super::terms::{Erasable, EvidenceKind, Method};
 
 /// As JSON writes it.
 fn written(word: impl Serialize) -> String {
@@ -71,5 +71,11 @@ fn places_and_methods_have_words_of_their_own() {
     assert_eq!(places.map(Place::as_str), words);
     for method in [Method::Stripe, Method::Csv, Method::Paypal, Method::Wise, Method::Sepa] {
         assert_eq!(method.as_str(), written(method));
+    }
+    for kind in EvidenceKind::DEFAULT_ORDER {
+        assert_eq!(kind.as_str(), written(kind));
+    }
+    for erasable in [Erasable::Customer, Erasable::Partner] {
+        assert_eq!(erasable.as_str(), written(erasable));
     }
 }

@@ -227,3 +227,27 @@ fn a_statements_file_has_a_name_that_any_system_takes() {
         "no test is taken for the real one"
     );
 }
+
+#[test]
+fn what_is_held_is_told_by_the_day_it_becomes_available_on() {
+    let [october, november, _] = months().try_into().unwrap();
+    let on_hold = |statement: &Statement| -> Vec<(String, i64)> {
+        statement.on_hold.iter().map(|held| (held.until.to_string(), held.amount)).collect()
+    };
+    let lines = vec![
+        line(0, october, EntryKind::Accrual, 1000, 60),
+        line(1, october, EntryKind::Accrual, 500, 60),
+        line(2, october, EntryKind::Accrual, 250, 90),
+        line(3, october, EntryKind::Accrual, 300, 0),
+        line(4, october, EntryKind::Payout, -700, 60),
+        line(48, october, EntryKind::Accrual, 200, 60),
+        line(49, october, EntryKind::Reversal, -200, 60),
+    ];
+    let first = made(october, lines, None);
+    assert_eq!(on_hold(&first), [("2026-11-30".to_owned(), 1500), ("2026-12-30".to_owned(), 250)]);
+    assert_eq!((first.closing, first.held, first.pending), (1350, 1750, -400));
+    let before = previous(&Frozen::new(first).unwrap());
+    let second = made(november, vec![line(0, november, EntryKind::Accrual, 50, 59)], Some(&before));
+    assert_eq!(on_hold(&second), [("2026-12-30".to_owned(), 300)]);
+    assert_eq!((second.closing, second.held, second.pending), (1400, 300, 1100));
+}
