@@ -1,28 +1,21 @@
 #!/usr/bin/env bash
 # Mutation testing of src/domain and src/stripe: does a test fail when the code is changed? Needs cargo-mutants
-# (`cargo install cargo-mutants --locked`). Interrupt it whenever you like: what was answered is not asked again.
+# (`cargo install cargo-mutants --locked`) and Python 3. Interrupt it whenever you like: what was answered is not asked
+# again as long as the code is the same.
 #
-#   bash mutants/run.sh                       everything, the most valuable files first
-#   bash mutants/run.sh src/domain/money.rs … only these
-#   bash mutants/run.sh --missed              what is open: survived, and not explained in mutants/EXPLAINED.md
-#   bash mutants/run.sh --summary             figures
+#   bash mutants/run.sh             asks every mutant
+#   bash mutants/run.sh --missed    what is open: survived, and not explained in mutants/EXPLAINED.md
+#   bash mutants/run.sh --summary   figures
 #
-# The plain rooms and their tests are copied into a small crate, where a mutant costs seconds instead of minutes.
-# Answers are kept in target/mutants/out, one folder for each source file.
+# The plain rooms and their tests are copied into a small crate. All mutants that can be are built into one test program
+# (at_once.py), where one costs the time of the tests; the others are left to cargo-mutants, which builds each by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home=$PWD/target/mutants
 crate=$home/crate
-mkdir -p "$crate" "$home/out"
-
-first=(
-    src/domain/money.rs src/domain/base.rs src/domain/pricing.rs src/domain/taken.rs src/domain/booking.rs
-    src/domain/attribution.rs src/domain/calendar.rs src/domain/netting.rs src/domain/deciding
-    src/domain/deciding.rs src/domain/history src/stripe/signature.rs src/stripe/invoice.rs src/stripe/refund.rs
-    src/stripe/dispute.rs src/stripe/credit_note.rs src/stripe/charge.rs src/stripe/invoice_line.rs
-    src/domain/standing.rs src/domain/joining.rs src/domain/second_level.rs src/domain/tiers.rs
-    src/domain/evidence.rs src/domain/terms src/domain/currency.rs src/domain/fx.rs
-)
+once=$home/once
+answers=$home/answers.tsv
+mkdir -p "$crate" "$once"
 
 # Copies what changed, with a new time, so that a mutant that was left behind is built over.
 copy() {
@@ -60,34 +53,78 @@ sync() {
     sed -e '/^#\[path = "support\/fake_stripe/,/^mod sources;/d' tests/oracle.rs >"$crate/tests/oracle.rs"
 }
 
-# Every source file, the first ones first.
-sources() {
-    local path
-    {
-        for path in "${first[@]}"; do find "$path" -name '*.rs' | sort; done
-        find src/domain src/stripe -name '*.rs' | sort
-    } | awk '!seen[$0]++' | grep -v -e 'tests\.rs$' -e '/tests/' -e 'testing\.rs$' -e 'story\.rs$'
+# The crate with all mutants, and the program that asks them.
+build() {
+    sync
+    mkdir -p "$once/src"
+    (cd "$crate" && find . -path ./target -prune -o -type f -print0) | while IFS= read -r -d '' file; do
+        [ "$file" = ./src/lib.rs ] && continue
+        [[ $file = ./src/domain/* || $file = ./src/stripe/* ]] && [ -e "$once/$file" ] && continue
+        mkdir -p "$(dirname "$once/$file")"
+        cmp -s "$crate/$file" "$once/$file" || cat "$crate/$file" >"$once/$file"
+    done
+    cat "$crate/src/lib.rs" mutants/chosen.rs >"$once/lib.rs"
+    cmp -s "$once/lib.rs" "$once/src/lib.rs" || cp "$once/lib.rs" "$once/src/lib.rs"
+    (cd "$crate" && cargo mutants --list --json) >"$once/listed"
+    # What was left out, and what was answered, is true for this code alone.
+    local code
+    code=$(cd "$crate" && find src tests -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+    if [ "$code" != "$(cat "$once/code" 2>/dev/null)" ]; then
+        rm -f "$once/left_out" "$answers"
+        cp -r "$crate/src/domain" "$crate/src/stripe" "$once/src/"
+        echo "$code" >"$once/code"
+    fi
+    (cd "$crate" && python3 "$OLDPWD/mutants/at_once.py" "$once" <"$once/listed")
+    (cd "$once" && cargo test --lib --no-run --message-format=json) |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1 >"$once/program"
 }
 
-slug() { echo "${1#src/}" | tr '/' '-' | sed 's/\.rs$//'; }
+# The tests of the small crate, with one mutant, the quick ones first. What loops is ended by the processor time it takes,
+# so that a busy machine proves nothing.
+ask() {
+    ulimit -t 60
+    local said=missed tests program
+    program=$(cat "$once/program")
+    for tests in 'domain:: stripe:: program:: imports::' golden_cases oracle; do
+        # shellcheck disable=SC2086 # names are words
+        if ! MUTANT=$1 "$program" -q --test-threads 1 --skip a_larger_business $tests >/dev/null 2>&1; then
+            said=caught && break
+        fi
+    done
+    awk -F'\t' -v number="$1" -v said=$said '$1 == number { print said "\t" $3 }' "$once/numbers.tsv" >>"$answers"
+}
+export -f ask
+export once answers
 
-# The lines of one kind of answer (caught, missed, timeout, unviable) over all files.
-answers() { cat "$home"/out/*/mutants.out/"$1".txt "$home"/out/*/before/"$1".txt 2>/dev/null | sort -u || true; }
+# Numbers of KIND that have no answer yet.
+open() {
+    touch "$answers"
+    awk -F'\t' -v kind="$1" 'FILENAME == ARGV[1] { known[$2] = 1; next } $2 == kind && !($3 in known) { print $1 }' \
+        "$answers" "$once/numbers.tsv"
+}
 
-# A mutant without its line and column, which move whenever something is written above it.
-plain() { sed -E 's/:[0-9]+:[0-9]+: /: /'; }
+# What one program cannot choose between: cargo-mutants changes the code itself.
+alone() {
+    local name said out=$home/alone
+    while IFS= read -r number; do
+        name=$(awk -F'\t' -v number="$number" '$1 == number { print $3 }' "$once/numbers.tsv")
+        (cd "$crate" && ulimit -t 300 && cargo mutants --in-place --baseline skip --timeout 3600 --build-timeout 3600 \
+            --colors never --no-times --output "$out" --re "^$(sed 's/[][(){}.*+?^$|\\]/\\&/g' <<<"$name")\$") >>"$home/log" 2>&1 || [ $? -le 3 ]
+        said=$(cd "$out/mutants.out" && grep -lxF -- "$name" caught.txt missed.txt timeout.txt unviable.txt | head -1)
+        printf '%s\t%s\n' "${said%.txt}" "$name" >>"$answers"
+    done < <(open alone)
+}
 
 summary() {
-    local kind
-    for kind in caught missed timeout unviable; do echo "$kind: $(answers $kind | wc -l)"; done
-    echo "not asked yet: $(comm -23 <(sync >&2; cd "$crate" && cargo mutants --list 2>/dev/null | sort -u) \
-        <(for kind in caught missed timeout unviable; do answers $kind; done | sort -u) | wc -l)"
+    cut -f1 "$answers" | sort | uniq -c
+    echo "not asked yet: $(($(open own | wc -l) + $(open alone | wc -l)))"
 }
 
-# Survivors that nobody has explained.
+# Survivors that nobody has explained. A mutant is named without its place, which moves whenever something is written
+# above it.
 missed() {
-    { answers missed; answers timeout; } | while IFS= read -r mutant; do
-        grep -qF -- "$(plain <<<"$mutant")" mutants/EXPLAINED.md || echo "$mutant"
+    grep -E '^(missed|timeout)' "$answers" | cut -f2 | sort -u | while IFS= read -r mutant; do
+        grep -qF -- "$(sed -E 's/:[0-9]+:[0-9]+: /: /' <<<"$mutant")" mutants/EXPLAINED.md || echo "$mutant"
     done
 }
 
@@ -96,19 +133,10 @@ case "${1:-}" in
 --missed) missed && exit ;;
 esac
 
-files=("$@")
-[ $# -gt 0 ] || mapfile -t files < <(sources)
-export PROPTEST_CASES=${PROPTEST_CASES:-4} INSTA_UPDATE=no CARGO_INCREMENTAL=1
-for file in "${files[@]}"; do
-    sync
-    out=$home/out/$(slug "$file")
-    mkdir -p "$out/before"
-    echo "$(date -u +%H:%M:%S) $file" >>"$home/log"
-    start=$(date +%s)
-    # What loops is ended by the CPU time it takes, so that a busy machine proves nothing. 2: some were missed; 3: some
-    # timed out.
-    (cd "$crate" && ulimit -t 120 && cargo mutants --in-place --iterate --baseline skip --timeout 3600 \
-        --build-timeout 3600 --colors never --no-times --output "$out" --file "$file") >>"$home/log" 2>&1 || [ $? -le 3 ]
-    echo "$file $(($(date +%s) - start)) s" >>"$home/times"
-done
+export PROPTEST_CASES=${PROPTEST_CASES:-4} INSTA_UPDATE=no INSTA_WORKSPACE_ROOT=$once
+build
+cd "$once"
+open own | xargs -P "$(nproc)" -I{} bash -c 'ask {}'
+cd "$OLDPWD"
+alone
 summary
