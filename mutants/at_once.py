@@ -3,7 +3,9 @@
 Reads what `cargo mutants --list --json` says (standard input) and rewrites the sources of the crate in the current
 folder: the body of a function becomes a choice between its mutants and itself, made by the number in the variable MUTANT.
 
-    at_once.py FOLDER   writes that form into FOLDER/src and leaves out what does not compile, which FOLDER/left_out keeps
+    at_once.py FOLDER          writes that form into FOLDER/src and leaves out what does not compile, which FOLDER/left_out
+                               keeps
+    at_once.py FOLDER NUMBER   changes the crate in the current folder itself as that mutant does
 
 FOLDER/numbers.tsv gets a line for each mutant: its number; `own` if it is built in, `alone` if only the code itself can be
 changed so (a choice cannot be made in a const function, nor between two types of one `impl Trait`), `unviable` if no
@@ -156,5 +158,15 @@ def check(folder, listed):
     sys.exit("at_once.py: does not settle")
 
 
+def change(mutant):
+    file = File(mutant["file"])
+    start, end = file.span(mutant["span"])
+    pathlib.Path(mutant["file"]).write_text(file.text[:start] + mutant["replacement"] + file.text[end:])
+
+
 if __name__ == "__main__":
-    check(pathlib.Path(sys.argv[1]), json.load(sys.stdin))
+    mutants = json.load(sys.stdin)
+    if len(sys.argv) > 2:
+        change(mutants[int(sys.argv[2]) - 1])
+    else:
+        check(pathlib.Path(sys.argv[1]), mutants)

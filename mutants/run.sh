@@ -8,7 +8,7 @@
 #   bash mutants/run.sh --summary   figures
 #
 # The plain rooms and their tests are copied into a small crate. All mutants that can be are built into one test program
-# (at_once.py), where one costs the time of the tests; the others are left to cargo-mutants, which builds each by itself.
+# (at_once.py), where one costs the time of the tests; each of the others is built by itself. cargo-mutants says what there is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home=$PWD/target/mutants
@@ -53,48 +53,64 @@ sync() {
     sed -e '/^#\[path = "support\/fake_stripe/,/^mod sources;/d' tests/oracle.rs >"$crate/tests/oracle.rs"
 }
 
+# Whether the files of the crate for which find's CONDITIONS hold are others than when NAME was asked last.
+is_new() {
+    local is
+    # shellcheck disable=SC2086 # conditions are words
+    is=$(cd "$crate" && set -f && find ./src ./tests -type f $2 -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+    [ "$is" != "$(cat "$once/$1" 2>/dev/null)" ] && echo "$is" >"$once/$1"
+}
+
 # The crate with all mutants, and the program that asks them.
 build() {
     sync
     mkdir -p "$once/src"
     (cd "$crate" && find . -path ./target -prune -o -type f -print0) | while IFS= read -r -d '' file; do
         [ "$file" = ./src/lib.rs ] && continue
-        [[ $file = ./src/domain/* || $file = ./src/stripe/* ]] && [ -e "$once/$file" ] && continue
+        [[ $file = ./src/domain/* || $file = ./src/stripe/* ]] && [[ $file != *tests.rs ]] && [ -e "$once/$file" ] && continue
         mkdir -p "$(dirname "$once/$file")"
         cmp -s "$crate/$file" "$once/$file" || cat "$crate/$file" >"$once/$file"
     done
     cat "$crate/src/lib.rs" mutants/chosen.rs >"$once/lib.rs"
     cmp -s "$once/lib.rs" "$once/src/lib.rs" || cp "$once/lib.rs" "$once/src/lib.rs"
     (cd "$crate" && cargo mutants --list --json) >"$once/listed"
-    # What was left out, and what was answered, is true for this code alone.
-    local code
-    code=$(cd "$crate" && find src tests -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
-    if [ "$code" != "$(cat "$once/code" 2>/dev/null)" ]; then
+    # What was left out, and what was answered, is true for this code alone; where only tests were added or changed, what
+    # survived is asked again.
+    if is_new code '! -path */tests.rs ! -path *_tests.rs ! -path ./tests/*'; then
         rm -f "$once/left_out" "$answers"
         cp -r "$crate/src/domain" "$crate/src/stripe" "$once/src/"
-        echo "$code" >"$once/code"
+    elif is_new tests ''; then
+        grep -v '^missed' "$answers" >"$answers.kept" || true
+        mv "$answers.kept" "$answers"
     fi
     (cd "$crate" && python3 "$OLDPWD/mutants/at_once.py" "$once" <"$once/listed")
-    (cd "$once" && cargo test --lib --no-run --message-format=json) |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1 >"$once/program"
+    (cd "$once" && tests_of) >"$once/program"
 }
 
-# The tests of the small crate, with one mutant, the quick ones first. What loops is ended by the processor time it takes,
-# so that a busy machine proves nothing.
+# The tests of the small crate in PROGRAM, with the mutant NUMBER, the quick ones first. What loops is ended by the
+# processor time it takes, so that a busy machine proves nothing.
 ask() {
     ulimit -t 60
-    local said=missed tests program
-    program=$(cat "$once/program")
+    local said=missed tests
     for tests in 'domain:: stripe:: program:: imports::' golden_cases oracle; do
         # shellcheck disable=SC2086 # names are words
-        if ! MUTANT=$1 "$program" -q --test-threads 1 --skip a_larger_business $tests >/dev/null 2>&1; then
+        if ! MUTANT=$1 "$2" -q --test-threads 1 --skip a_larger_business $tests >/dev/null 2>&1; then
             said=caught && break
         fi
     done
-    awk -F'\t' -v number="$1" -v said=$said '$1 == number { print said "\t" $3 }' "$once/numbers.tsv" >>"$answers"
+    answer "$1" $said
 }
-export -f ask
+
+answer() {
+    awk -F'\t' -v number="$1" -v said="$2" '$1 == number { print said "\t" $3 }' "$once/numbers.tsv" >>"$answers"
+}
+export -f ask answer
 export once answers
+
+# Builds the tests of the crate in the current folder; prints where the program is.
+tests_of() {
+    cargo test --lib --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1
+}
 
 # Numbers of KIND that have no answer yet.
 open() {
@@ -103,16 +119,21 @@ open() {
         "$answers" "$once/numbers.tsv"
 }
 
-# What one program cannot choose between: cargo-mutants changes the code itself.
+# What one program cannot choose between: the code itself is changed, one mutant at a time.
 alone() {
-    local name said out=$home/alone
+    local number program
     while IFS= read -r number; do
-        name=$(awk -F'\t' -v number="$number" '$1 == number { print $3 }' "$once/numbers.tsv")
-        (cd "$crate" && ulimit -t 300 && cargo mutants --in-place --baseline skip --timeout 3600 --build-timeout 3600 \
-            --colors never --no-times --output "$out" --re "^$(sed 's/[][(){}.*+?^$|\\]/\\&/g' <<<"$name")\$") >>"$home/log" 2>&1 || [ $? -le 3 ]
-        said=$(cd "$out/mutants.out" && grep -lxF -- "$name" caught.txt missed.txt timeout.txt unviable.txt | head -1)
-        printf '%s\t%s\n' "${said%.txt}" "$name" >>"$answers"
+        sync
+        cd "$crate"
+        python3 "$OLDPWD/mutants/at_once.py" "$once" "$number" <"$once/listed"
+        if program=$(tests_of 2>>"$home/log") && [ -n "$program" ]; then
+            (INSTA_WORKSPACE_ROOT=$crate ask "$number" "$program")
+        else
+            answer "$number" unviable
+        fi
+        cd "$OLDPWD"
     done < <(open alone)
+    sync
 }
 
 summary() {
@@ -136,7 +157,7 @@ esac
 export PROPTEST_CASES=${PROPTEST_CASES:-4} INSTA_UPDATE=no INSTA_WORKSPACE_ROOT=$once
 build
 cd "$once"
-open own | xargs -P "$(nproc)" -I{} bash -c 'ask {}'
+open own | xargs -P "$(nproc)" -I{} bash -c 'ask {} "$(cat program)"'
 cd "$OLDPWD"
 alone
 summary

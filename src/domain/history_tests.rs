@@ -328,3 +328,38 @@ fn a_line_keeps_what_another_event_said_of_it() {
         seen.iter().map(|line| (line.price.as_deref(), line.product.as_deref(), line.subscription)).collect();
     assert_eq!(said, [(Some("price_1"), Some("prod_1"), true), (Some("price_2"), Some("prod_2"), true)]);
 }
+
+#[test]
+fn what_one_event_says_of_a_line_another_need_not_repeat() {
+    let line = |subscription, proration| Line {
+        id: "il_1".to_owned(),
+        amount: 1000,
+        subscription,
+        proration,
+        ..Line::default()
+    };
+    let mut story = Story::default();
+    for (day, line) in [("2026-03-01", line(true, true)), ("2026-03-02", line(false, false))] {
+        story.pays("in_1", day, 1000, Reason::SubscriptionCreate).done();
+        last(&mut story).lines = vec![line];
+    }
+    let history = fold(&story.events);
+    let line = &payment(&history, "in_1").lines[0];
+    assert_eq!((line.subscription, line.proration), (true, true));
+}
+
+#[test]
+fn an_invoice_is_void_since_the_earliest_moment_that_was_said() {
+    let since = |said: [Option<&str>; 2]| {
+        let mut story = Story::default();
+        story.pays("in_1", "2026-02-01", 1000, Reason::SubscriptionCreate).done();
+        for (day, voided_at) in ["2026-03-02", "2026-03-03"].into_iter().zip(said) {
+            story.pays("in_1", day, 1000, Reason::SubscriptionCreate).done();
+            let invoice = last(&mut story);
+            (invoice.status, invoice.voided_at) = (InvoiceStatus::Void, voided_at.map(at));
+        }
+        payment(&fold(&story.events), "in_1").voided.as_ref().map(|moment| moment.at)
+    };
+    assert_eq!(since([None, Some("2026-03-01")]), Some(at("2026-03-01")));
+    assert_eq!(since([Some("2026-03-01"), None]), Some(at("2026-03-01")));
+}

@@ -188,3 +188,21 @@ fn so_many_are_named_and_all_are_counted() {
     assert_eq!((report.differences.len(), report.differing), (1000, 1001));
     assert_eq!(report.differences.last().unwrap().id, "ch_999");
 }
+
+#[test]
+fn what_stripe_has_otherwise_is_fetched() {
+    let mut report = Report::default();
+    for (id, why) in
+        [("ch_1", Why::Missing), ("ch_2", Why::UnknownToStripe), ("ch_3", Why::Differs), ("ch_4", Why::Unreadable)]
+    {
+        report.name(Difference {
+            kind: Kind::Charge,
+            id: id.to_owned(),
+            why,
+            currency: None,
+            ours: None,
+            stripe: None,
+        });
+    }
+    assert_eq!(report.to_fetch().map(|difference| difference.id.as_str()).collect::<Vec<_>>(), ["ch_1", "ch_3"]);
+}

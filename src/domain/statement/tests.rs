@@ -193,6 +193,52 @@ fn what_is_broken_is_told_in_words() {
 }
 
 #[test]
+fn what_has_the_right_format_and_cannot_be_read_says_what_is_wrong() {
+    let document = &chain(&[vec![], vec![], vec![]])[0].document;
+    let text = String::from_utf8(document.clone()).unwrap().replace("\"mode\"", "\"book\"");
+    let Err(Broken::Unreadable(why)) = Frozen::of_document(text.into_bytes()) else { panic!() };
+    assert!(why.contains("unknown field `book`"), "{why}");
+}
+
+#[test]
+fn what_is_neither_paid_nor_kept_nor_held_is_pending() {
+    let october = months()[0];
+    let part = |payout: &str, amount, kept| PayoutPart {
+        payout: payout.to_owned(),
+        status: "ready".to_owned(),
+        amount,
+        kept,
+        method: "csv".to_owned(),
+        destination: None,
+        reference: "ACME".to_owned(),
+        minimum: 0,
+        reason: None,
+        converted: None,
+    };
+    let lines = vec![line(0, october, EntryKind::Accrual, 10_000, 0), line(1, october, EntryKind::Accrual, 500, 60)];
+    let period = Period::of(october, Tz::UTC);
+    let statement = Statement::make(Making {
+        statement: "st_1".to_owned(),
+        workspace: "default",
+        mode: "live",
+        month: october,
+        time_zone: Tz::UTC,
+        period,
+        cut_off: period.end,
+        partner: "acme",
+        partner_name: "Acme",
+        currency: "usd".parse().unwrap(),
+        previous: None,
+        payouts: vec![part("po_1", 6_000, 30), part("po_2", 2_000, 7)],
+        lines,
+        refused: Vec::new(),
+    })
+    .unwrap();
+    assert_eq!((statement.to_be_paid, statement.rolled_over, statement.held), (8_000, 37, 500));
+    assert_eq!(statement.pending, 10_500 - 8_000 - 37 - 500);
+}
+
+#[test]
 fn the_document_is_written_like_this() {
     let mut lines =
         vec![line(1, months()[0], EntryKind::Accrual, 2_000, 30), line(2, months()[0], EntryKind::Reversal, -500, 30)];
