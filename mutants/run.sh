@@ -58,7 +58,7 @@ is_new() {
     local is
     # shellcheck disable=SC2086 # conditions are words
     is=$(cd "$crate" && set -f && find ./src ./tests -type f $2 -print0 | sort -z | xargs -0 sha256sum | sha256sum)
-    [ "$is" != "$(cat "$once/$1" 2>/dev/null)" ] && echo "$is" >"$once/$1"
+    [ "$is" != "$(cat "$once/$1.sha256" 2>/dev/null)" ] && echo "$is" >"$once/$1.sha256"
 }
 
 # The crate with all mutants, and the program that asks them.
