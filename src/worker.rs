@@ -1,6 +1,7 @@
 //! The loops: record what came in, settle what is due, wake whom a change concerns, close months.
 
 mod month_end;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -10,6 +11,7 @@ use chrono::{NaiveDate, TimeDelta};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
+use self::turn::Turn;
 use crate::intake::Arrivals;
 use crate::ledger::settle::{self, Pace};
 use crate::ledger::{Ledger, record};
@@ -135,12 +137,15 @@ impl Worker {
     /// Settles until the recording has ended and nothing is due any more.
     async fn settle_beside(&self, workspace: WorkspaceId, round: &Round) -> Result<settle::Done, StoreError> {
         let mut sum = settle::Done::default();
+        let mut turn = self.turn();
         loop {
             let is_last = round.has_ended();
             let now = self.ledger.clock.now();
             let by = if is_last { now } else { now - COLLECT };
             let pace = if is_last { Pace::AtOnce } else { Pace::Lasting };
-            let done = self.ledger.settle_due_by(workspace, by, pace).await?;
+            let began = Instant::now();
+            let done = self.ledger.settle_due_by(workspace, (by, pace), turn.customers()).await?;
+            turn.took(done.due, began.elapsed());
             sum.due += done.due;
             sum.settled += done.settled;
             sum.parked += done.parked;
@@ -170,9 +175,14 @@ impl Worker {
         }
     }
 
+    fn turn(&self) -> Turn {
+        Turn::new(settle::batch(self.ledger.db.engine()))
+    }
+
     async fn keep_settling(&self, shutdown: &CancellationToken) {
+        let mut turn = self.turn();
         while !shutdown.is_cancelled() {
-            let round = self.settle_round(shutdown).await;
+            let round = self.settle_round(&mut turn, shutdown).await;
             rest(self.recorded.notified(), shutdown, NAP, round, "settling").await;
         }
     }
@@ -204,7 +214,7 @@ impl Worker {
 
     /// Settles all that is due. A page of customers that a change woke comes behind fresh work, and no later than after
     /// a few batches of it.
-    async fn settle_round(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
+    async fn settle_round(&self, turn: &mut Turn, shutdown: &CancellationToken) -> Result<(), StoreError> {
         const BATCHES_BEFORE_A_PAGE: usize = 8;
         self.look_at_clock().await?;
         for workspace in self.workspaces().await? {
@@ -215,10 +225,12 @@ impl Worker {
                 while batches < BATCHES_BEFORE_A_PAGE {
                     self.step_aside(took).await;
                     let began = Instant::now();
-                    if self.settle_batch(workspace).await? == 0 {
+                    let due = self.settle_batch(workspace, turn.customers()).await?;
+                    took = began.elapsed();
+                    turn.took(due, took);
+                    if due == 0 {
                         break;
                     }
-                    took = began.elapsed();
                     batches += 1;
                 }
                 idle = !self.ledger.resettle(workspace).await? && batches == 0;
@@ -271,10 +283,10 @@ impl Worker {
         Ok(())
     }
 
-    async fn settle_batch(&self, workspace: WorkspaceId) -> Result<usize, StoreError> {
+    async fn settle_batch(&self, workspace: WorkspaceId, limit: usize) -> Result<usize, StoreError> {
         let now = self.ledger.clock.now();
         let by = if self.ledger.db.pours() || self.arrivals.is_rush() { now - COLLECT } else { now };
-        let done = self.ledger.settle_due_by(workspace, by, Pace::Lasting).await?;
+        let done = self.ledger.settle_due_by(workspace, (by, Pace::Lasting), limit).await?;
         if done.settled > 0 {
             self.settled.notify_one();
             tracing::debug!(customers = done.settled, "settled");

@@ -28,7 +28,7 @@ use crate::store::{
 };
 
 /// How many customers share a transaction at most. On `SQLite` everybody else waits meanwhile.
-fn batch(engine: Engine) -> i64 {
+pub fn batch(engine: Engine) -> usize {
     match engine {
         Engine::Sqlite => 64,
         Engine::Postgres => 128,
@@ -85,27 +85,32 @@ impl Ledger {
     ///
     /// A customer that cannot be settled is tried alone, then set aside with its error; it stops nobody else.
     pub async fn settle(&self, workspace: WorkspaceId) -> Result<Done, StoreError> {
-        self.settle_due_by(workspace, self.clock.now(), Pace::AtOnce).await
+        self.settle_due_by(workspace, (self.clock.now(), Pace::AtOnce), batch(self.db.engine())).await
     }
 
-    /// Settles those that were due by some moment: while events pour in, it saves work to let a customer's collect.
-    pub async fn settle_due_by(&self, workspace: WorkspaceId, by: Time, pace: Pace) -> Result<Done, StoreError> {
-        let batch = batch(self.db.engine());
-        match self.settle_some(workspace, (by, pace), batch, Hold::ToWrite).await {
+    /// Settles so many of those that were due by some moment: while events pour in, it saves work to let a customer's
+    /// collect.
+    pub async fn settle_due_by(
+        &self,
+        workspace: WorkspaceId,
+        due: (Time, Pace),
+        limit: usize,
+    ) -> Result<Done, StoreError> {
+        match self.settle_some(workspace, due, limit, Hold::ToWrite).await {
             Ok(done) if done.settled + done.parked == 0 && done.due > 0 => {
-                self.settle_some(workspace, (by, pace), batch, Hold::Throughout).await
+                self.settle_some(workspace, due, limit, Hold::Throughout).await
             }
             Err(error) if error.is_refusal() => {
                 tracing::warn!(%error, "a batch of customers was refused; settling them one by one");
-                self.settle_one_by_one(workspace, by).await
+                self.settle_one_by_one(workspace, due.0, limit).await
             }
             other => other,
         }
     }
 
-    async fn settle_one_by_one(&self, workspace: WorkspaceId, by: Time) -> Result<Done, StoreError> {
+    async fn settle_one_by_one(&self, workspace: WorkspaceId, by: Time, limit: usize) -> Result<Done, StoreError> {
         let mut sum = Done::default();
-        for _ in 0..batch(self.db.engine()) {
+        for _ in 0..limit {
             let done = match self.settle_some(workspace, (by, Pace::AtOnce), 1, Hold::Throughout).await {
                 Err(error) if error.is_refusal() => self.park_first(workspace, by, &error).await?,
                 other => other?,
@@ -143,16 +148,19 @@ impl Ledger {
         &self,
         workspace: WorkspaceId,
         (by, pace): (Time, Pace),
-        limit: i64,
+        limit: usize,
         hold: Hold,
     ) -> Result<Done, StoreError> {
         let mut tx = match hold {
             Hold::ToWrite => self.db.read_to_write().await?,
             Hold::Throughout => self.db.write(Urgency::Background).await?,
         };
-        let mut due = customers::due(&mut tx, workspace, by, limit).await?;
+        // Those who rest stay due and stand first: there may be others behind them.
+        let look_at = if pace == Pace::Lasting { limit.max(batch(self.db.engine())) } else { limit };
+        let mut due = customers::due(&mut tx, workspace, by, i64::try_from(look_at).unwrap_or(i64::MAX)).await?;
         if pace == Pace::Lasting {
             due = customers::awake(&tx, workspace, due, self.clock.now());
+            due.truncate(limit);
         }
         self.settle_these(workspace, tx, due).await
     }
