@@ -252,7 +252,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Apply(arguments) => apply::run(&config, &arguments).await,
         Command::Events(command) => events::run(&config, command).await,
         Command::Sync(arguments) => sync::run(&config, &arguments).await,
-        Command::Backfill(arguments) => backfill::run(&config, arguments).await,
+        Command::Backfill(arguments) => Box::pin(backfill::run(&config, arguments)).await,
         Command::Fetch(arguments) => fetch::run(&config, &arguments).await,
         Command::Clicks(command) => clicks::run(&config, command).await,
         Command::Import(arguments) => imports::run(&config, &arguments).await,
