@@ -5,7 +5,7 @@ use commission_bridge::admin::{self, Session};
 use commission_bridge::domain::decision::Click;
 use commission_bridge::domain::lead::{LeadBy, LeadTo};
 use commission_bridge::domain::terms::{Change, CodeOwner, MetadataField};
-use commission_bridge::ledger::record;
+use commission_bridge::ledger::{record, settle::Pace};
 use commission_bridge::store::customers::{self, Settled};
 use commission_bridge::store::events::EventStatus;
 use commission_bridge::store::leads::{self, Filter, NewLead, StoredLead};
@@ -32,6 +32,7 @@ crate::on_both_engines!(
     a_thousand_customers_are_woken_in_pages,
     the_books_are_apart,
     what_was_read_ahead_counts_only_while_nobody_else_recorded,
+    who_rests_keeps_nobody_waiting_who_comes_later,
 );
 
 async fn session(world: &World) -> Session {
@@ -294,6 +295,23 @@ async fn the_books_are_apart(world: &World) {
     world.receive(&[test]).await;
     assert_eq!(world.balance().await, 0);
     assert_eq!(world.count("SELECT COUNT(*) FROM entries WHERE mode = 0").await, 1);
+}
+
+async fn who_rests_keeps_nobody_waiting_who_comes_later(world: &World) {
+    let long: Vec<_> = (0..2_000).map(|n| charge(n, "cus_long")).collect();
+    world.receive(&long).await;
+    for event in [charge(2_000, "cus_long"), charge(2_001, "cus_other")] {
+        world.submit(&event).await.unwrap();
+        assert_eq!(world.ledger.record(world.workspace).await.unwrap(), 1);
+        world.clock.advance(TimeDelta::microseconds(1));
+    }
+    let settle = async || {
+        let due = (world.clock.now(), Pace::Lasting);
+        world.ledger.settle_due_by(world.workspace, due, 1).await.unwrap().settled
+    };
+    assert_eq!((settle().await, settle().await), (1, 0), "the other, behind the one that has been due for longer");
+    world.clock.advance(TimeDelta::seconds(1));
+    assert_eq!((settle().await, settle().await), (1, 0), "the one, after its rest");
 }
 
 async fn what_was_read_ahead_counts_only_while_nobody_else_recorded(world: &World) {
