@@ -53,12 +53,10 @@ sync() {
     sed -e '/^#\[path = "support\/fake_stripe/,/^mod sources;/d' tests/oracle.rs >"$crate/tests/oracle.rs"
 }
 
-# Whether the files of the crate for which find's CONDITIONS hold are others than when NAME was asked last.
-is_new() {
-    local is
+# Says what the files of the crate are for which find's CONDITIONS hold.
+hash_of() {
     # shellcheck disable=SC2086 # conditions are words
-    is=$(cd "$crate" && set -f && find ./src ./tests -type f $2 -print0 | sort -z | xargs -0 sha256sum | sha256sum)
-    [ "$is" != "$(cat "$once/$1.sha256" 2>/dev/null)" ] && echo "$is" >"$once/$1.sha256"
+    (cd "$crate" && set -f && find ./src ./tests -type f $1 -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 }
 
 # The crate with all mutants, and the program that asks them.
@@ -76,35 +74,41 @@ build() {
     (cd "$crate" && cargo mutants --list --json) >"$once/listed"
     # What was left out, and what was answered, is true for this code alone; where only tests were added or changed, what
     # survived is asked again.
-    if is_new code '! -path */tests.rs ! -path *_tests.rs ! -path ./tests/*'; then
+    local code tests
+    code=$(hash_of '! -path */tests.rs ! -path *_tests.rs ! -path ./tests/*')
+    tests=$(hash_of '')
+    if [ "$code" != "$(cat "$once/code.sha256" 2>/dev/null)" ]; then
         rm -f "$once/left_out" "$answers"
         cp -r "$crate/src/domain" "$crate/src/stripe" "$once/src/"
-    elif is_new tests ''; then
+    elif [ "$tests" != "$(cat "$once/tests.sha256" 2>/dev/null)" ] && [ -e "$answers" ]; then
         grep -v '^missed' "$answers" >"$answers.kept" || true
         mv "$answers.kept" "$answers"
     fi
+    echo "$code" >"$once/code.sha256"
+    echo "$tests" >"$once/tests.sha256"
     (cd "$crate" && python3 "$OLDPWD/mutants/at_once.py" "$once" <"$once/listed")
     (cd "$once" && tests_of) >"$once/program"
 }
 
-# The tests of the small crate in PROGRAM, with the mutant NUMBER, the quick ones first. What loops is ended by the
+# Whether the tests in PROGRAM pass with the mutant NUMBER, 0 for none; the quick ones first. What loops is ended by the
 # processor time it takes, so that a busy machine proves nothing.
-ask() {
+passes() {
     ulimit -t 60
-    local said=missed tests
+    local tests
     for tests in 'domain:: stripe:: program:: imports::' golden_cases oracle; do
         # shellcheck disable=SC2086 # names are words
-        if ! MUTANT=$1 "$2" -q --test-threads 1 --skip a_larger_business $tests >/dev/null 2>&1; then
-            said=caught && break
-        fi
+        MUTANT=$1 "$2" -q --test-threads 1 --skip a_larger_business $tests >/dev/null 2>&1 || return 1
     done
-    answer "$1" $said
+}
+
+ask() {
+    if passes "$1" "$2"; then answer "$1" missed; else answer "$1" caught; fi
 }
 
 answer() {
     awk -F'\t' -v number="$1" -v said="$2" '$1 == number { print said "\t" $3 }' "$once/numbers.tsv" >>"$answers"
 }
-export -f ask answer
+export -f passes ask answer
 export once answers
 
 # Builds the tests of the crate in the current folder; prints where the program is.
@@ -144,7 +148,7 @@ summary() {
 # Survivors that nobody has explained. A mutant is named without its place, which moves whenever something is written
 # above it.
 missed() {
-    grep -E '^(missed|timeout)' "$answers" | cut -f2 | sort -u | while IFS= read -r mutant; do
+    grep '^missed' "$answers" | cut -f2 | sort -u | while IFS= read -r mutant; do
         grep -qF -- "$(sed -E 's/:[0-9]+:[0-9]+: /: /' <<<"$mutant")" mutants/EXPLAINED.md || echo "$mutant"
     done
 }
@@ -157,6 +161,8 @@ esac
 export PROPTEST_CASES=${PROPTEST_CASES:-4} INSTA_UPDATE=no INSTA_WORKSPACE_ROOT=$once
 build
 cd "$once"
+# Where they fail anyway, they say nothing of a mutant.
+(passes 0 "$(cat program)") || { echo "run.sh: the tests fail without any mutant: see $(cat program)" >&2 && exit 1; }
 open own | xargs -P "$(nproc)" -I{} bash -c 'ask {} "$(cat program)"'
 cd "$OLDPWD"
 alone
