@@ -29,7 +29,7 @@ impl Turn {
         if customers == 0 {
             return;
         }
-        let each = took.as_micros() / customers.max(1) as u128;
+        let each = took.as_micros() / customers as u128;
         let fit = LONGEST.as_micros().checked_div(each).and_then(|fit| usize::try_from(fit).ok()).unwrap_or(self.most);
         // A few quick ones say little of the next.
         self.customers = fit.min(self.customers.saturating_mul(2)).clamp(1, self.most);
