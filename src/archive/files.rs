@@ -1,7 +1,8 @@
 //! Archives on disk: written under another name, made durable, and only then called what they are.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -17,6 +18,26 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Disk { path: path.clone(), source }
 }
 
+/// Opens a file that is renamed once it is whole, empty, to be written by nobody else until it is closed: of two who
+/// archive the same month, in this process or in another, the second waits. Whoever is killed lets go of it.
+fn alone(path: &Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        match file.lock() {
+            Ok(()) => {}
+            // Some network drives have no locks.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(error) => return Err(error),
+        }
+        // Whoever was waited for has renamed or removed it since: then what is open is not what has this name.
+        let (open, named) = (file.metadata()?, fs::metadata(path));
+        if named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())) {
+            file.set_len(0)?;
+            return Ok(file);
+        }
+    }
+}
+
 /// A file that is being written.
 pub(super) struct Partial {
     writer: Writer<BufWriter<File>>,
@@ -27,7 +48,7 @@ impl Partial {
     /// Begins one in a directory. What an earlier run left there under this name is begun anew.
     pub(super) fn begin(directory: &Path, file: &str) -> Result<Self, Error> {
         let path = directory.join(format!(".{file}.part"));
-        let begun = File::create(&path).and_then(|file| Writer::new(BufWriter::new(file)));
+        let begun = alone(&path).and_then(|file| Writer::new(BufWriter::new(file)));
         Ok(Self { writer: begun.map_err(at(&path))?, path })
     }
 
@@ -66,8 +87,9 @@ pub(super) fn put_manifest(directory: &Path, name: &str, manifest: &Manifest) ->
     if fs::read(&target).ok().as_deref() != Some(text.as_bytes()) {
         let part = directory.join(format!(".{name}.part"));
         let write = || {
-            fs::write(&part, &text)?;
-            File::open(&part)?.sync_all()?;
+            let mut file = alone(&part)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
             fs::rename(&part, &target)
         };
         write().map_err(at(&target))?;
@@ -117,4 +139,65 @@ pub(super) fn manifests(path: &Path) -> Result<Vec<(PathBuf, Manifest)>, Error> 
         Ok((path, manifest))
     };
     found.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn events(from: i64) -> Vec<Event> {
+        let event = |number| Event {
+            id: format!("evt_{number}"),
+            shape: 1,
+            kind: "invoice.paid".to_owned(),
+            created_at: number,
+            received_at: number,
+            source: "webhook".to_owned(),
+            body: sha256(&number.to_be_bytes()).into_bytes(),
+        };
+        (from..from + 2_000).map(event).collect()
+    }
+
+    #[test]
+    fn two_who_write_the_same_file_do_so_one_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let (directory, file) = (directory.path(), "default-live-2026-10.jsonl.zst");
+        let mut first = Partial::begin(directory, file).unwrap();
+        first.push(&events(0)).unwrap();
+        std::thread::scope(|scope| {
+            let (say, heard) = mpsc::channel();
+            let second = scope.spawn(move || {
+                say.send(()).unwrap();
+                let mut second = Partial::begin(directory, file)?;
+                second.push(&events(0))?;
+                second.push(&events(2_000))?;
+                second.finish(directory, file)
+            });
+            heard.recv().unwrap();
+            let part = File::open(directory.join(format!(".{file}.part"))).unwrap();
+            assert!(matches!(part.try_lock(), Err(fs::TryLockError::WouldBlock)));
+            first.push(&events(2_000)).unwrap();
+            let written = first.finish(directory, file).unwrap();
+            // It began anew, and found what was there to be what it would have written.
+            assert_eq!(second.join().unwrap().unwrap(), written);
+            assert_eq!(check(&directory.join(file)).unwrap(), written);
+            assert_eq!(written.content.events, 4_000);
+        });
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn whoever_was_killed_leaves_a_part_that_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (directory, file) = (directory.path(), "default-live-2026-10.jsonl.zst");
+        let mut killed = Partial::begin(directory, file).unwrap();
+        killed.push(&events(0)).unwrap();
+        drop(killed);
+        let mut next = Partial::begin(directory, file).unwrap();
+        next.push(&events(10)[..1]).unwrap();
+        let written = next.finish(directory, file).unwrap();
+        assert_eq!((written.content.events, check(&directory.join(file)).unwrap()), (1, written));
+    }
 }
