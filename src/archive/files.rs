@@ -27,13 +27,19 @@ fn alone(path: &Path) -> io::Result<File> {
             Ok(()) => {}
             // Some network drives have no locks.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
         // Whoever was waited for has renamed or removed it since: then what is open is not what has this name.
-        let (open, named) = (file.metadata()?, fs::metadata(path));
-        if named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())) {
-            file.set_len(0)?;
-            return Ok(file);
+        let open = file.metadata()?;
+        match fs::metadata(path) {
+            Ok(named) if (named.dev(), named.ino()) == (open.dev(), open.ino()) => {
+                file.set_len(0)?;
+                return Ok(file);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -73,10 +79,11 @@ impl Partial {
                 )));
             }
             fs::remove_file(&path).map_err(at(&path))?;
+            make_durable(&target)?;
             return Ok(there);
         }
         fs::rename(&path, &target).map_err(at(&target))?;
-        sync_directory(directory)?;
+        make_durable(&target)?;
         Ok(written)
     }
 }
@@ -93,12 +100,16 @@ pub(super) fn put_manifest(directory: &Path, name: &str, manifest: &Manifest) ->
             fs::rename(&part, &target)
         };
         write().map_err(at(&target))?;
-        sync_directory(directory)?;
     }
+    make_durable(&target)?;
     Ok(sha256(text.as_bytes()))
 }
 
-fn sync_directory(directory: &Path) -> Result<(), Error> {
+/// Makes a file and its name survive a loss of power. What was found to be there needs this, too: whoever put it there may
+/// have been killed before, or have copied it.
+pub(super) fn make_durable(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(at(path))?;
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(at(directory))
 }
 
@@ -160,29 +171,30 @@ mod tests {
         (from..from + 2_000).map(event).collect()
     }
 
+    const FILE: &str = "default-live-2026-10.jsonl.zst";
+
     #[test]
     fn two_who_write_the_same_file_do_so_one_after_the_other() {
-        let directory = tempfile::tempdir().unwrap();
-        let (directory, file) = (directory.path(), "default-live-2026-10.jsonl.zst");
-        let mut first = Partial::begin(directory, file).unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let directory = kept.path();
+        let mut first = Partial::begin(directory, FILE).unwrap();
         first.push(&events(0)).unwrap();
         std::thread::scope(|scope| {
             let (say, heard) = mpsc::channel();
             let second = scope.spawn(move || {
                 say.send(()).unwrap();
-                let mut second = Partial::begin(directory, file)?;
-                second.push(&events(0))?;
-                second.push(&events(2_000))?;
-                second.finish(directory, file)
+                let mut second = Partial::begin(directory, FILE)?;
+                [0, 2_000].into_iter().try_for_each(|from| second.push(&events(from)))?;
+                second.finish(directory, FILE)
             });
             heard.recv().unwrap();
-            let part = File::open(directory.join(format!(".{file}.part"))).unwrap();
+            let part = File::open(directory.join(format!(".{FILE}.part"))).unwrap();
             assert!(matches!(part.try_lock(), Err(fs::TryLockError::WouldBlock)));
             first.push(&events(2_000)).unwrap();
-            let written = first.finish(directory, file).unwrap();
+            let written = first.finish(directory, FILE).unwrap();
             // It began anew, and found what was there to be what it would have written.
             assert_eq!(second.join().unwrap().unwrap(), written);
-            assert_eq!(check(&directory.join(file)).unwrap(), written);
+            assert_eq!(check(&directory.join(FILE)).unwrap(), written);
             assert_eq!(written.content.events, 4_000);
         });
         assert_eq!(fs::read_dir(directory).unwrap().count(), 1);
@@ -190,14 +202,11 @@ mod tests {
 
     #[test]
     fn whoever_was_killed_leaves_a_part_that_is_begun_anew() {
-        let directory = tempfile::tempdir().unwrap();
-        let (directory, file) = (directory.path(), "default-live-2026-10.jsonl.zst");
-        let mut killed = Partial::begin(directory, file).unwrap();
-        killed.push(&events(0)).unwrap();
-        drop(killed);
-        let mut next = Partial::begin(directory, file).unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        Partial::begin(kept.path(), FILE).unwrap().push(&events(0)).unwrap();
+        let mut next = Partial::begin(kept.path(), FILE).unwrap();
         next.push(&events(10)[..1]).unwrap();
-        let written = next.finish(directory, file).unwrap();
-        assert_eq!((written.content.events, check(&directory.join(file)).unwrap()), (1, written));
+        let written = next.finish(kept.path(), FILE).unwrap();
+        assert_eq!((written.content.events, check(&kept.path().join(FILE)).unwrap()), (1, written));
     }
 }

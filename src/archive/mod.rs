@@ -258,7 +258,11 @@ impl Shelf {
     async fn proven(begun: Archive, directory: &Path) -> Result<Archived, Error> {
         let path = directory.join(&begun.file);
         let file = path.clone();
-        let found = aside(move || files::check(&file)).await?;
+        let found = aside(move || {
+            files::make_durable(&file)?;
+            files::check(&file)
+        })
+        .await?;
         if found.file_sha256 != begun.file_sha256 || found.content.sha256 != begun.content_sha256 {
             return Err(Error::broken(&path, "it is not the archive that was begun: its hash differs"));
         }
